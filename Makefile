@@ -1,0 +1,47 @@
+PYTHON ?= python3
+PORT ?= 8000
+OUT ?= runs/masking
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# glibc keeps freed buffers instead of returning them: a quarter less time per step on two cores.
+KEEP_BUFFERS := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_MMAP_MAX_=0 \
+	MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test check train lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+install: $(INSTALLED) ## create .venv from requirements.lock (every other target does)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+serve: $(INSTALLED) ## serve the bundled checkpoint on 127.0.0.1 (PORT=8000)
+	$(BIN)/audiodiff serve --host 127.0.0.1 --port $(PORT) --log-format console
+
+test: $(INSTALLED) ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## run linters, the type checker and the tests, as CI does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+train: $(INSTALLED) ## train the bundled checkpoint's recipe (ESC50=, CLOTHO=: folders; OUT=)
+	$(KEEP_BUFFERS) $(BIN)/python -m training train --output $(OUT) \
+		$(if $(ESC50),--esc50 $(ESC50)) $(if $(CLOTHO),--clotho $(CLOTHO))
+
+lock: ## resolve pyproject.toml anew and write requirements.lock
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/pip install 'setuptools>=77' '.[dev]'
+	build/lock/bin/pip freeze --all --exclude audiodiff --exclude pip \
+		| sed -E '/^(cuda-|nvidia-|triton=)/s/$$/ ; platform_system == "Linux"/' > requirements.lock

@@ -1,0 +1,1 @@
+"""The masking-diff captioner: bytes -> waveform -> log-mel -> encoder -> difference -> caption."""

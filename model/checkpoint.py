@@ -1,0 +1,124 @@
+"""A checkpoint is a directory in the Hugging Face convention: reading and writing it, offline.
+
+``config.json``, ``model.safetensors``, the tokenizer's files, ``generation_config.json`` and
+``README.md``, the model card. No pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from model.captioner import CaptionerModel
+from model.config import CaptionerConfig
+from model.errors import CheckpointError
+
+FILES = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+)
+"""Everything that decides a caption."""
+
+_SEARCH: dict[str, type | tuple[type, ...]] = {
+    "num_beams": int,
+    "min_length": int,
+    "max_length": int,
+    "no_repeat_ngram_size": int,
+    "length_penalty": (int, float),
+    "early_stopping": bool,
+}
+"""What ``generation_config.json`` must set; Transformers has no defaults for it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint directory holds."""
+
+    name: str
+    revision: str
+    """First 12 hexadecimal digits of the SHA-256 over ``FILES``."""
+    card: dict[str, object]
+    """The model card's front matter."""
+    model: CaptionerModel
+    tokenizer: PreTrainedTokenizerFast
+    generation: GenerationConfig
+
+
+def load(path: Path, dtype: torch.dtype) -> Checkpoint:
+    """Read a checkpoint directory.
+
+    Raises:
+        CheckpointError: a file is missing or does not fit; the message names it.
+    """
+    for name in FILES:
+        if not (path / name).is_file():
+            raise CheckpointError(
+                f"{path} is not a checkpoint: {name} is missing. Point to a directory that "
+                "`python -m training export` wrote."
+            )
+    try:
+        config = CaptionerConfig.from_pretrained(path, local_files_only=True)
+        model, report = CaptionerModel.from_pretrained(
+            path,
+            config=config,
+            dtype=dtype,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # they are in the report, and refused below
+            output_loading_info=True,
+        )
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
+        generation = GenerationConfig.from_pretrained(path, local_files_only=True)
+        card = read_card(path / "README.md")
+    except (
+        OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError, yaml.YAMLError
+    ) as error:  # fmt: skip
+        raise CheckpointError(f"the checkpoint in {path} cannot be read: {error}") from error
+    wrong = {kind: sorted(map(str, report[kind])) for kind in report if report[kind]}
+    if wrong:
+        raise CheckpointError(f"the weights in {path} do not fit its config.json: {wrong}")
+    unset = [key for key, kind in _SEARCH.items() if not isinstance(getattr(generation, key), kind)]
+    if unset:
+        raise CheckpointError(f"generation_config.json in {path} must set {', '.join(unset)}")
+    name = card.get("model_name", path.resolve().name)
+    return Checkpoint(str(name), revision(path), card, model.eval(), tokenizer, generation)
+
+
+def save(
+    path: Path,
+    model: CaptionerModel,
+    tokenizer: PreTrainedTokenizerFast,
+    generation: GenerationConfig,
+) -> None:
+    """Write a checkpoint directory (without its card), the weights in the model's precision."""
+    path.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    generation.save_pretrained(path)
+
+
+def revision(path: Path) -> str:
+    """A short content hash, so that two checkpoints of one name are told apart."""
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update((path / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def read_card(path: Path) -> dict[str, object]:
+    """The YAML front matter of a model card; empty if there is none."""
+    if not path.is_file():
+        return {}
+    head, _, rest = path.read_text(encoding="utf-8").partition("---\n")
+    if head.strip() or not rest:
+        return {}
+    fields = yaml.safe_load(rest.partition("\n---")[0])
+    return fields if isinstance(fields, dict) else {}

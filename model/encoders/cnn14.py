@@ -1,0 +1,102 @@
+"""CNN14 of PANNs without its head: the paper's encoder, at any width.
+
+Shapes: B clips, S samples, T frames, M mel bands, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.frontend import LogMel
+from model.types import Encoded
+
+
+class Cnn14(nn.Module):
+    """Batch norm over mel bands, then blocks of two 3x3 convolutions and average pooling.
+
+    Padding never changes a result: after every convolution the frames beyond a clip's end are
+    set back to the zeros that the clip alone would have met there, and a pooled frame counts only
+    when all of it lies inside the clip.
+    """
+
+    def __init__(
+        self,
+        *,
+        front_end: LogMel,
+        widths: Sequence[int],
+        pools: Sequence[tuple[int, int]],
+        dropout: float,
+    ) -> None:
+        """One block per entry of ``widths`` (channels) and ``pools`` (frames, bands)."""
+        super().__init__()
+        self.front_end = front_end
+        self.norm = nn.BatchNorm1d(front_end.mels)
+        self.blocks = nn.ModuleList(
+            ConvBlock(inputs=inputs, outputs=outputs, pool=pool, dropout=dropout)
+            for inputs, outputs, pool in zip((1, *widths[:-1]), widths, pools, strict=True)
+        )
+        self.width = widths[-1]
+        self.time_pool = math.prod(pool[0] for pool in pools)
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of sound per encoder frame."""
+        return self.time_pool * self.front_end.hop / self.front_end.sample_rate
+
+    @property
+    def min_samples(self) -> int:
+        """The shortest clip that gives one encoder frame."""
+        return (self.time_pool - 1) * self.front_end.hop
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, D], T = log-mel frames // time pool."""
+        return self.from_log_mel(self.front_end(samples), self.front_end.frame_counts(lengths))
+
+    def from_log_mel(self, log_mel: Tensor, frames: Tensor) -> Encoded:
+        """[B, T, M] of which ``frames`` [B] are real -> encoder frames."""
+        x = self.norm(log_mel.to(self.norm.weight.dtype).transpose(1, 2)).transpose(1, 2)
+        x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        # Where no clip is padded there is nothing to set back, at any depth.
+        padded = bool((frames < x.shape[2]).any())
+        x = _silence(x, frames) if padded else x
+        for block in self.blocks:
+            x = block(x, frames if padded else None)
+            frames = frames // block.pool[0]
+            x = _silence(x, frames) if padded else x
+        return Encoded(x.mean(dim=3).transpose(1, 2), _mask(frames, x.shape[2]))
+
+
+class ConvBlock(nn.Module):
+    """conv3x3, BN, ReLU, conv3x3, BN, ReLU, average pooling, dropout; no convolution bias."""
+
+    def __init__(self, *, inputs: int, outputs: int, pool: tuple[int, int], dropout: float) -> None:
+        """Channels in and out; ``pool`` is (frames, bands)."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.pool = pool
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        """[B, C, T, M], of which ``frames`` [B] are real (None: all) -> the same, pooled."""
+        x = F.relu_(self.norm1(self.conv1(x)))
+        x = F.relu_(self.norm2(self.conv2(x if frames is None else _silence(x, frames))))
+        return cast(Tensor, self.dropout(F.avg_pool2d(x, self.pool)))
+
+
+def _silence(x: Tensor, frames: Tensor) -> Tensor:
+    """[B, C, T, M] with zeros beyond each clip's ``frames`` [B]."""
+    return x * _mask(frames, x.shape[2])[:, None, :, None]
+
+
+def _mask(frames: Tensor, total: int) -> Tensor:
+    """[B] counts -> [B, total] bool."""
+    return torch.arange(total, device=frames.device) < frames[:, None]

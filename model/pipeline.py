@@ -1,0 +1,199 @@
+"""From bytes to sentences with a checkpoint: what the service and the command line are handed.
+
+Shapes: S samples, T encoder frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from model import checkpoint
+from model.audio import DecodeLimits, decode
+from model.checkpoint import Checkpoint
+from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
+from model.types import (
+    Caption,
+    Description,
+    Encoded,
+    GenerationOptions,
+    Segment,
+    SourceInfo,
+    Waveform,
+)
+
+MAX_BEAMS = 8
+MAX_NEW_TOKENS = 100
+DEFAULTS = GenerationOptions()
+
+
+class Captioner:
+    """One model on one device. ``prepare`` may be called from any thread, the rest from one."""
+
+    def __init__(self, loaded: Checkpoint, device: torch.device) -> None:
+        """Move the checkpoint's model to ``device``."""
+        self.name = loaded.name
+        self.revision = loaded.revision
+        self.card = loaded.card
+        self.model = loaded.model.to(device)
+        self.tokenizer = loaded.tokenizer
+        self.generation = loaded.generation
+        self.device = device
+        self.dtype: torch.dtype = loaded.model.dtype
+        self.sample_rate = loaded.model.config.front_end.sample_rate
+        self.frame_s = loaded.model.encoder.frame_s
+
+    @classmethod
+    def from_dir(cls, path: Path, device: str = "auto", dtype: str = "auto") -> Captioner:
+        """Load a checkpoint directory.
+
+        ``device`` auto is the GPU if there is one; ``dtype`` auto is bfloat16 there and float32
+        on the CPU.
+
+        Raises:
+            CheckpointError: the directory, the device or the dtype cannot be used.
+        """
+        gpu = torch.cuda.is_available()
+        try:
+            place = torch.device(("cuda" if gpu else "cpu") if device == "auto" else device)
+        except RuntimeError as error:
+            raise CheckpointError(f"there is no device {device!r}: use cpu or cuda") from error
+        if place.type not in ("cpu", "cuda"):
+            raise CheckpointError(f"device {device!r} is not supported: use cpu or cuda")
+        if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+            raise CheckpointError(f"no GPU {device!r} is at hand: use device cpu or auto")
+        if dtype == "auto":
+            dtype = "bfloat16" if place.type == "cuda" else "float32"
+        number = getattr(torch, dtype, None)
+        if number not in (torch.float32, torch.bfloat16, torch.float16):
+            raise CheckpointError(f"dtype {dtype!r} is unknown: use float32, bfloat16 or float16")
+        return cls(checkpoint.load(path, number), place)
+
+    def prepare(self, data: bytes, limits: DecodeLimits | None = None) -> Waveform:
+        """Decode one file to a mono waveform at the checkpoint's rate.
+
+        Raises:
+            AudioError: see ``model.errors``; AudioTooShort if it fills no encoder frame,
+                AudioTooLong if it fills more than the decoder has positions for.
+        """
+        waveform = decode(data, self.sample_rate, limits or DecodeLimits())
+        shortest = self.model.encoder.min_samples
+        if waveform.samples.shape[-1] < shortest:
+            raise AudioTooShort(
+                f"the clip lasts {waveform.duration_s:.3f} s, shorter than one encoder frame: "
+                f"send at least {shortest / self.sample_rate:.2f} s"
+            )
+        longest_s = self.model.config.decoder.max_positions * self.frame_s
+        if waveform.duration_s >= longest_s:
+            raise AudioTooLong(
+                f"the clip lasts {waveform.duration_s:.1f} s, longer than this model can hear: "
+                f"send less than {longest_s:.0f} s"
+            )
+        return waveform
+
+    @torch.inference_mode()
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        """Encode clips in one padded batch; a clip's frames do not depend on its neighbours."""
+        samples = pad_sequence([clip.samples for clip in clips], batch_first=True)
+        lengths = torch.tensor([clip.samples.shape[-1] for clip in clips])
+        return self.model.encode(samples.to(self.device), lengths.to(self.device)).split()
+
+    @torch.inference_mode()
+    def describe(
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions = DEFAULTS,
+    ) -> list[Description]:
+        """Say what is heard in each clip, and not in its reference where there is one.
+
+        One generation batch. Raises OptionsError if the options cannot be met.
+        """
+        clips = Encoded.join([clip for clip, _ in pairs])
+        references = [reference for _, reference in pairs if reference is not None]
+        rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
+        memory = self.model.compare(
+            clips,
+            Encoded.join(references) if references else clips.take([]),
+            torch.tensor(rows, dtype=torch.long, device=self.device),
+        )
+        found = self.model.decoder.generate(memory, **self._search(options))
+        return [
+            Description(
+                self._captions(found.tokens[row], found.scores[row]),
+                None
+                if reference is None
+                else self._timeline(None if memory.kept is None else memory.kept[row], clip),
+            )
+            for row, (clip, reference) in enumerate(pairs)
+        ]
+
+    def caption(
+        self, clips: Sequence[Waveform], options: GenerationOptions = DEFAULTS
+    ) -> list[Description]:
+        """Say what is heard in each clip."""
+        return self.describe([(clip, None) for clip in self.encode(clips)], options)
+
+    def difference(
+        self,
+        pairs: Sequence[tuple[Waveform, Waveform]],
+        options: GenerationOptions = DEFAULTS,
+    ) -> list[Description]:
+        """Say what is heard in the first clip of each pair and not in the second."""
+        encoded = self.encode([clip for pair in pairs for clip in pair])
+        return self.describe(list(zip(encoded[::2], encoded[1::2], strict=True)), options)
+
+    def warm_up(self) -> None:
+        """Run one clip and one difference, so that the first request finds everything loaded."""
+        samples = torch.zeros(5 * self.sample_rate)
+        clip = Waveform(samples, self.sample_rate, SourceInfo(5.0, self.sample_rate, 1, "wav"))
+        self.caption([clip])
+        self.difference([(clip, clip)])
+
+    def _search(self, options: GenerationOptions) -> dict[str, int | float | bool]:
+        """The decoder's settings: the checkpoint's own, changed by the options."""
+        own = self.generation
+        beams = own.num_beams if options.num_beams is None else options.num_beams
+        longest = options.max_new_tokens
+        longest = own.max_length - 2 if longest is None else longest
+        if not 1 <= beams <= MAX_BEAMS:
+            raise OptionsError(f"num_beams must be 1 to {MAX_BEAMS}, not {beams}")
+        if not 1 <= options.num_captions <= beams:
+            raise OptionsError(
+                f"num_captions must be 1 to num_beams ({beams}), not {options.num_captions}"
+            )
+        if not 1 <= longest <= MAX_NEW_TOKENS:
+            raise OptionsError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, not {longest}")
+        return {
+            "num_beams": beams,
+            "num_captions": options.num_captions,
+            "max_new_tokens": longest,
+            "min_length": own.min_length,
+            "no_repeat_ngram_size": own.no_repeat_ngram_size,
+            "length_penalty": own.length_penalty,
+            "early_stopping": own.early_stopping,
+        }
+
+    def _captions(self, tokens: Tensor, scores: Tensor) -> tuple[Caption, ...]:
+        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        lengths = (tokens != self.tokenizer.pad_token_id).sum(dim=1) - 1
+        return tuple(
+            Caption(text.strip(), round(score, 4), length)
+            for text, score, length in zip(texts, scores.tolist(), lengths.tolist(), strict=True)
+        )
+
+    def _timeline(self, kept: Tensor | None, clip: Encoded) -> tuple[Segment, ...]:
+        """One segment per encoder frame of the clip, padding left out."""
+        frames = int(clip.mask.sum())
+        values = [None] * frames if kept is None else kept[:frames].float().tolist()
+        return tuple(
+            Segment(
+                round(t * self.frame_s, 4),
+                round((t + 1) * self.frame_s, 4),
+                None if value is None else round(value, 4),
+            )
+            for t, value in enumerate(values)
+        )

@@ -1,0 +1,130 @@
+"""The few values that travel: bytes -> Waveform -> Encoded -> Difference -> Description.
+
+Shapes: B clips, S samples, T encoder frames, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What the decoded file was, before mixing to mono and resampling."""
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+    format: str
+    """Lower-case container or codec name: "wav", "flac", "ogg", "mp3", "m4a", "webm", ..."""
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """One mono clip, float32 in [-1, 1], at the rate the checkpoint works at."""
+
+    samples: Tensor
+    """[S] float32 on the CPU."""
+    sample_rate: int
+    source: SourceInfo
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[-1] / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoder frames of B clips; ``mask`` is True on frames that hold sound, False on padding."""
+
+    frames: Tensor
+    """[B, T, D]."""
+    mask: Tensor
+    """[B, T] bool."""
+
+    def split(self) -> list[Encoded]:
+        """The B clips one by one, each without its padding: ``frames`` [1, T_b, D]."""
+        lengths = self.mask.sum(dim=1).tolist()
+        return [
+            Encoded(self.frames[b : b + 1, :length], self.mask[b : b + 1, :length])
+            for b, length in enumerate(lengths)
+        ]
+
+    def take(self, rows: Sequence[int]) -> Encoded:
+        """The clips of these rows."""
+        return Encoded(self.frames[list(rows)], self.mask[list(rows)])
+
+    @staticmethod
+    def join(clips: Sequence[Encoded]) -> Encoded:
+        """Pad clips of one row each to a common length: the inverse of ``split``."""
+        rows = [clip.frames[0] for clip in clips]
+        masks = [clip.mask[0] for clip in clips]
+        return Encoded(
+            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
+            torch.nn.utils.rnn.pad_sequence(masks, batch_first=True),
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a diff block leaves of the input: the decoder's memory."""
+
+    memory: Tensor
+    """[B, T, D]; T may differ from the input's."""
+    mask: Tensor
+    """[B, T] bool."""
+    kept: Tensor | None
+    """[B, T] in [0, 1]: the block's mask averaged over features; None without a mask."""
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How captions are searched for; ``None`` means the checkpoint's own setting."""
+
+    num_beams: int | None = None
+    """1 (greedy) to 8."""
+    num_captions: int = 1
+    """1 to ``num_beams``: alternatives, best first."""
+    max_new_tokens: int | None = None
+    """1 to 100."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One sentence and how sure the decoder is of it."""
+
+    text: str
+    score: float
+    """Mean log-probability per generated token (end-of-sentence included)."""
+    tokens: int
+    """Generated tokens, end-of-sentence included."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """How much of one encoder frame of the input the diff block kept."""
+
+    start_s: float
+    end_s: float
+    kept: float | None
+    """In [0, 1]; None for a diff block without a mask."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is answered for one clip or one pair."""
+
+    captions: tuple[Caption, ...]
+    """At least one, best first."""
+    timeline: tuple[Segment, ...] | None
+    """One segment per encoder frame of the input; None for a plain caption."""
+
+    @property
+    def best(self) -> Caption:
+        """The caption to show."""
+        return self.captions[0]

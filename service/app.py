@@ -1,0 +1,122 @@
+"""The application, and the process that serves it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from service import errors, logging
+from service.engine import Engine, Pipeline
+from service.metrics import Metrics
+from service.middleware import RequestContext
+from service.routes import add_routes, version
+from service.settings import Settings
+
+# For what is left when the engine is done: writing the last answers out.
+_LAST_WORDS_S = 2
+
+
+def create_app(settings: Settings, pipeline: Pipeline) -> FastAPI:
+    """The whole service around a loaded pipeline; its threads live as long as its lifespan.
+
+    The lifespan does not wait for the warm-up: until it is done ``/livez`` answers 200 and
+    ``/readyz``, ``/caption`` and ``/difference`` answer 503.
+    """
+    metrics = Metrics()
+    engine = Engine(settings, pipeline, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        await engine.stop()
+
+    app = FastAPI(
+        title="audiodiff",
+        version=version(),
+        summary="Captions audio, and what is heard in one clip and not in another.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.metrics = metrics
+    app.state.engine = engine
+    add_routes(app, settings)
+    errors.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
+        )
+    # Added last, so that it is the outermost.
+    app.add_middleware(RequestContext, observe=metrics.request, on_error=errors.problem_response)
+    return app
+
+
+class Server(uvicorn.Server):
+    """Drains on SIGTERM or SIGINT, and gives up when the model thread dies.
+
+    While it drains it still listens, so that newcomers get a 503 and not a closed door, and it
+    leaves when everything accepted is answered. A second SIGINT leaves at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+        self._draining = False
+        self.exit_code = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Begin to drain; replaces a handler that would end the process with the signal."""
+        if self._draining and sig == signal.SIGINT:
+            self.exit_code = 1
+            self.force_exit = self.should_exit = True
+        self._draining = True
+        self._engine.begin_drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called every 100 ms; True ends the server."""
+        if await super().on_tick(counter):
+            return True
+        if self._engine.died:
+            self.exit_code = 1
+            return True
+        if self._engine.drained:
+            if not await self._engine.finish():
+                self.exit_code = 1
+            return True
+        return False
+
+
+def serve(settings: Settings, pipeline: Pipeline) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code of the process.
+
+    0 if everything accepted was answered; 1 if it was not within ``drain_timeout_s``, or if the
+    model thread died. A port that cannot be had ends the process with uvicorn's code 3.
+    """
+    logging.configure(settings.log_format, settings.log_level)
+    app = create_app(settings, pipeline)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Longer than a balancer keeps its idle connections, so that it is the one to close them.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_LAST_WORDS_S,
+    )
+    server = Server(config, app.state.engine)
+    server.run()
+    return server.exit_code

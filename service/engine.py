@@ -1,0 +1,334 @@
+"""The road of a request: decode pool -> batcher -> pipeline; warm-up, drain and health.
+
+Everything here runs on the event loop, but ``_prepare`` (decode pool) and ``_warm_up`` and
+``_run`` (model thread).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO, Protocol, TypeVar
+
+import torch
+
+from model.audio import DecodeLimits
+from model.errors import AudioError, EmptyAudio, OptionsError
+from model.types import Description, Encoded, GenerationOptions, Waveform
+from service.batcher import Batcher, DeadlinePassed, Limits, QueueFull, WorkerDied
+from service.errors import DeviceFailed, NotReady
+from service.metrics import Metrics
+from service.settings import Settings
+
+T = TypeVar("T")
+
+
+class Pipeline(Protocol):
+    """What the service needs of a captioner; ``model.pipeline.Captioner`` is one."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def revision(self) -> str: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+    @property
+    def sample_rate(self) -> int: ...  # noqa: D102
+    @property
+    def frame_s(self) -> float: ...  # noqa: D102
+    @property
+    def card(self) -> dict[str, object]: ...  # noqa: D102
+
+    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+        """Decode one file; thread-safe; raises AudioError."""
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        """Encode one padded batch; model thread only."""
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+    ) -> list[Description]:
+        """Generate one batch; None asks for a plain caption; raises OptionsError."""
+
+    def warm_up(self) -> None:
+        """Pay first-call costs; model thread only."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request: a clip to caption, or an input and a reference."""
+
+    clips: tuple[Waveform, ...]
+    options: GenerationOptions
+    both: bool
+    queued_at: float
+
+    def pairs(self, encoded: Sequence[Encoded]) -> list[tuple[Encoded, Encoded | None]]:
+        """What is to be described: one direction, or two."""
+        if len(encoded) == 1:
+            return [(encoded[0], None)]
+        first, second = encoded
+        return [(first, second), (second, first)] if self.both else [(first, second)]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the model thread made of a job; seconds."""
+
+    descriptions: list[Description]
+    queue_s: float
+    encode_s: float
+    generate_s: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request is answered with; ``stages`` maps a stage to its seconds."""
+
+    clips: tuple[Waveform, ...]
+    descriptions: list[Description]
+    stages: dict[str, float]
+    batch_size: int
+
+
+class Engine:
+    """Owns the decode pool and, through the batcher, the model thread."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+        self._settings = settings
+        self.pipeline = pipeline
+        self._metrics = metrics
+        self._decode_limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
+        self._pool = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="decode")
+        self._batcher: Batcher[Job, Work] = Batcher(
+            self._run,
+            Limits(
+                max_count=settings.max_batch_size,
+                max_cost=settings.max_batch_seconds,
+                max_wait_s=settings.max_wait_ms / 1000,
+                max_queue=settings.max_queue,
+                max_queue_cost=settings.max_queue_seconds,
+            ),
+            set_up=pipeline.warm_up,
+            is_fatal=lambda error: isinstance(error, torch.AcceleratorError),
+        )
+        self._accepted = 0
+        self._drain_began: float | None = None
+        metrics.model(
+            pipeline.name, pipeline.revision, str(pipeline.device), dtype_name(pipeline.dtype)
+        )
+        metrics.watch("queue_depth", lambda: self._batcher.depth)
+        metrics.watch("queue_audio_seconds", lambda: self._batcher.queued_cost)
+        metrics.watch("model_ready", lambda: float(self.trouble() is None))
+        metrics.watch("device_memory_bytes", self._device_memory)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the model thread, which warms up first; until then ``trouble`` says so."""
+        self._batcher.start()
+
+    def begin_drain(self) -> None:
+        """Accept nothing more; what was accepted goes on. Safe in a signal handler."""
+        self._drain_began = self._drain_began or time.monotonic()
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing accepted is left to answer, or the time for it is over."""
+        return self._drain_began is not None and (self._accepted == 0 or self._drain_left_s() == 0)
+
+    @property
+    def died(self) -> bool:
+        """Whether the model thread is dead; the process must be restarted."""
+        return self._batcher.died
+
+    async def finish(self) -> bool:
+        """Work off the queue or, past the drain limit, fail it; True if nothing is left over."""
+        self.begin_drain()
+        limit_s = self._drain_left_s()
+        idle = self._accepted == 0
+        return await asyncio.to_thread(self._batcher.close, limit_s) and idle
+
+    async def stop(self) -> None:
+        """Finish, and let the threads go."""
+        await self.finish()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def trouble(self) -> str | None:
+        """Why no request is taken now; None when ready."""
+        if self._batcher.died:
+            return "the model thread has died; the service must be restarted"
+        if self._drain_began is not None:
+            return "the service is shutting down; try another instance"
+        if not self._batcher.ready:
+            return "the model is warming up; try again in a few seconds"
+        # The worker beats every second and before each batch: one that takes twice a
+        # request's patience hangs.
+        if self._batcher.heartbeat_age_s > max(2 * self._settings.request_timeout_s, 10.0):
+            return "the model thread does not respond; try another instance"
+        return None
+
+    def check(self) -> None:
+        """Raise WorkerDied or NotReady unless requests are taken."""
+        if (trouble := self.trouble()) is not None:
+            raise WorkerDied(trouble) if self.died else NotReady(trouble)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Hold a place from before a request's body is read until its answer is made.
+
+        Raises WorkerDied, NotReady or QueueFull.
+        """
+        self.check()
+        if (
+            self._accepted >= self._settings.max_queue
+            or self._batcher.queued_cost >= self._settings.max_queue_seconds
+        ):
+            raise QueueFull("the queue is full; try again later", self._batcher.eta_s)
+        self._accepted += 1
+        try:
+            yield
+        finally:
+            self._accepted -= 1
+
+    async def answer(
+        self,
+        files: Mapping[str, BinaryIO],
+        options: GenerationOptions,
+        deadline: float,
+        both: bool = False,
+    ) -> Answer:
+        """Describe one file, or the first of two against the second.
+
+        ``deadline`` is by ``time.monotonic``. Raises AudioError (the file is named),
+        OptionsError, QueueFull, DeadlinePassed, Closed, WorkerDied or DeviceFailed, and what
+        the pipeline raised for this request alone. Cancelling withdraws it from the queue.
+        """
+        loop = asyncio.get_running_loop()
+        began = time.monotonic()
+        async with before(deadline, "the audio was not decoded in time; try again later"):
+            clips = await asyncio.gather(
+                *(
+                    loop.run_in_executor(self._pool, self._prepare, name, file)
+                    for name, file in files.items()
+                )
+            )
+        queued = time.monotonic()
+        future = self._batcher.submit(
+            Job(tuple(clips), options, both, queued),
+            length=max(clip.duration_s for clip in clips),
+            count=len(clips),
+            deadline=deadline,
+        )
+        work = await _result(future, deadline)
+        return Answer(
+            tuple(clips),
+            work.descriptions,
+            {
+                "decode": queued - began,
+                "queue": work.queue_s,
+                "encode": work.encode_s,
+                "generate": work.generate_s,
+            },
+            work.batch_size,
+        )
+
+    def _prepare(self, name: str, file: BinaryIO) -> Waveform:
+        data = file.read()
+        if not data:
+            raise EmptyAudio(f"{name}: the file is empty; send an audio file")
+        try:
+            return self.pipeline.prepare(data, self._decode_limits)
+        except AudioError as error:
+            raise type(error)(f"{name}: {error}") from error
+
+    # -- the model thread ---------------------------------------------------------------------
+
+    def _run(self, jobs: Sequence[Job]) -> list[Work | Exception]:
+        """One batch: encode every clip at once, then generate once per set of options."""
+        try:
+            return self._encode_and_describe(jobs)
+        except torch.OutOfMemoryError as error:
+            raise DeviceFailed(
+                "the device ran out of memory; send a shorter clip or ask for fewer beams"
+            ) from error
+
+    def _encode_and_describe(self, jobs: Sequence[Job]) -> list[Work | Exception]:
+        began = time.monotonic()
+        clips = [clip for job in jobs for clip in job.clips]
+        self._metrics.batch([clip.duration_s for clip in clips])
+        encoded = _deal(self.pipeline.encode(clips), [len(job.clips) for job in jobs])
+        pairs = [job.pairs(rows) for job, rows in zip(jobs, encoded, strict=True)]
+        encode_s = time.monotonic() - began
+
+        groups: dict[GenerationOptions, list[int]] = {}
+        for index, job in enumerate(jobs):
+            groups.setdefault(job.options, []).append(index)
+        results: dict[int, Work | Exception] = {}
+        for options, members in groups.items():
+            try:
+                flat = self.pipeline.describe([p for i in members for p in pairs[i]], options)
+            except OptionsError as error:
+                results.update({i: OptionsError(*error.args) for i in members})
+                continue
+            generate_s = time.monotonic() - began - encode_s
+            self._metrics.generated(sum(c.tokens for d in flat for c in d.captions))
+            described = _deal(flat, [len(pairs[i]) for i in members])
+            for i, descriptions in zip(members, described, strict=True):
+                queue_s = began - jobs[i].queued_at
+                results[i] = Work(descriptions, queue_s, encode_s, generate_s, len(clips))
+        return [results[index] for index in range(len(jobs))]
+
+    def _device_memory(self) -> float:
+        if self.pipeline.device.type != "cuda":
+            return 0.0
+        return float(torch.cuda.memory_reserved(self.pipeline.device))
+
+    def _drain_left_s(self) -> float:
+        began = time.monotonic() if self._drain_began is None else self._drain_began
+        return max(0.0, began + self._settings.drain_timeout_s - time.monotonic())
+
+
+@asynccontextmanager
+async def before(deadline: float, message: str) -> AsyncIterator[None]:
+    """Raise DeadlinePassed with ``message`` if the block is not done by then."""
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            yield
+    except TimeoutError as error:
+        raise DeadlinePassed(message) from error
+
+
+async def _result(future: Future[Work], deadline: float) -> Work:
+    """Wait for a result; past the deadline withdraw what the model has not begun."""
+    waiter = asyncio.wrap_future(future)
+    try:
+        await asyncio.wait({waiter}, timeout=max(0.0, deadline - time.monotonic()))
+        if not waiter.done() and future.cancel():
+            raise DeadlinePassed("the model was not free in time; try again later")
+        return await waiter
+    finally:
+        waiter.cancel()
+
+
+def _deal(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
+    """Cut a flat list into runs of the given sizes."""
+    if len(values) != sum(sizes):
+        raise RuntimeError(f"the pipeline gave {len(values)} results for {sum(sizes)} inputs")
+    rest = iter(values)
+    return [list(islice(rest, size)) for size in sizes]
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """float32, not torch.float32."""
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,58 @@
+"""Worked examples of what the routes answer, for the OpenAPI document."""
+
+from __future__ import annotations
+
+_MODEL = {"name": "masking-esc50", "revision": "3f9a1c"}
+_OGG = {"duration_s": 5.0, "sample_rate": 44100, "channels": 1, "format": "ogg"}
+_WAV = {"duration_s": 8.2, "sample_rate": 48000, "channels": 2, "format": "wav"}
+
+CAPTION: dict[str, object] = {
+    "id": "9f2c7d1e8a",
+    "caption": "a dog is barking",
+    "score": -0.31,
+    "alternatives": [{"caption": "a dog barks twice", "score": -0.55}],
+    "audio": _OGG,
+    "model": _MODEL,
+    "timing_ms": {"decode": 3.1, "queue": 0.4, "encode": 6.0, "generate": 14.2, "total": 24.9},
+}
+
+DIFFERENCE: dict[str, object] = {
+    "id": "9f2c7d1e8a",
+    "caption": "a dog is barking",
+    "score": -0.31,
+    "alternatives": [],
+    "timeline": [{"start_s": 0.0, "end_s": 1.28, "kept": 0.91}],
+    "input": _OGG,
+    "reference": _WAV,
+    "model": _MODEL,
+    "timing_ms": {"decode": 4.0, "queue": 0.4, "encode": 9.5, "generate": 15.0, "total": 30.1},
+    "reverse": {
+        "caption": "rain is falling",
+        "score": -0.42,
+        "alternatives": [],
+        "timeline": [{"start_s": 0.0, "end_s": 1.28, "kept": 0.4}],
+    },
+}
+
+HEALTH: dict[str, object] = {"status": "ok"}
+
+INFO: dict[str, object] = {
+    "model": _MODEL,
+    "card": {"license": "cc-by-nc-4.0", "language": "en"},
+    "device": "cpu",
+    "dtype": "float32",
+    "sample_rate": 16000,
+    "frame_s": 0.64,
+    "limits": {
+        "max_upload_mb": 25,
+        "max_audio_seconds": 60,
+        "max_queue": 256,
+        "max_queue_seconds": 3600,
+        "max_batch_size": 32,
+        "max_batch_seconds": 320,
+        "request_timeout_s": 30,
+    },
+    "versions": {"audiodiff": "0.1.0", "python": "3.11.7", "torch": "2.11.0"},
+}
+
+METRICS = 'audiodiff_requests_total{endpoint="/caption",status="200"} 12.0\n'

@@ -1,0 +1,110 @@
+"""Every setting of the service, read from the environment here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 2**20
+
+
+BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "default"
+"""The checkpoint that comes with the source tree."""
+
+
+class Settings(BaseSettings):
+    """One field per variable ``AUDIODIFF_<FIELD>``; an empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AUDIODIFF_", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    model: Path = Field(BUNDLED, description="Directory of the checkpoint to serve.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="Where the model runs: auto, cpu, mps, cuda or cuda:N.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Number format of the model's weights and activations."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    max_batch_size: int = Field(
+        32,
+        ge=1,
+        description="Most clips in one batch; a request for a difference counts as two "
+        "and is never split.",
+    )
+    max_batch_seconds: float = Field(
+        320, gt=0, description="Most seconds of audio in one batch, padding included."
+    )
+    max_wait_ms: float = Field(
+        0,
+        ge=0,
+        description="How long a free model waits for company before it takes a batch; "
+        "0 takes what there is.",
+    )
+    max_queue: int = Field(
+        256, ge=1, description="Most requests accepted and not yet answered; above it, 429."
+    )
+    max_queue_seconds: float = Field(
+        3600, gt=0, description="Most seconds of audio waiting for the model; above it, 429."
+    )
+    max_upload_mb: float = Field(
+        25, gt=0, description="Largest request body in MiB, cut off while it streams in."
+    )
+    max_audio_seconds: float = Field(60, gt=0, description="Longest clip in seconds.")
+    request_timeout_s: float = Field(
+        30,
+        gt=0,
+        description="A request that the model has not begun within this many seconds "
+        "is given up with 504.",
+    )
+    decode_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Threads that decode and resample; one per core unless set.",
+    )
+    cache_mb: float = Field(
+        256,
+        ge=0,
+        description="MiB for encoder outputs of clips heard before. Reserved: nothing is cached "
+        "yet.",
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma list of keys, one of which a request must bring; empty is open."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma list of origins whose web pages may call the service; * is any."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="Logs as one JSON object per line, or as text for people."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+    drain_timeout_s: float = Field(
+        30, gt=0, description="On SIGTERM, how long accepted requests may still take."
+    )
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in map(str.strip, value.split(",")) if part)
+        return value
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return int(self.max_upload_mb * MIB)

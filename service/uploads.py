@@ -1,0 +1,98 @@
+"""Multipart bodies: cut off while they stream in, then validated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from service.errors import BodyTooLarge, MalformedBody
+from service.schemas import Form
+from service.settings import MIB
+
+F = TypeVar("F", bound=Form)
+_MAX_PARTS = 16
+_MAX_TEXT_BYTES = 1024
+
+
+class _Parser(MultiPartParser):
+    """Knows whether the closing boundary was seen; files above 1 MiB go to disk."""
+
+    complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+
+@asynccontextmanager
+async def read_form(request: Request, kind: type[F], max_bytes: int) -> AsyncGenerator[F]:
+    """The validated form of a request; its files are closed on leaving.
+
+    Raises BodyTooLarge, MalformedBody, RequestValidationError (the field is named) and
+    Starlette's ClientDisconnect.
+    """
+    _check_headers(request, max_bytes)
+    form = await _parse(request, max_bytes)
+    try:
+        yield _validate(form, kind)
+    finally:
+        await form.close()
+
+
+def _check_headers(request: Request, max_bytes: int) -> None:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise MalformedBody("send the audio as multipart/form-data (curl -F, a FormData object)")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+async def _parse(request: Request, max_bytes: int) -> FormData:
+    async def body() -> AsyncGenerator[bytes]:
+        received = 0
+        async with aclosing(request.stream()) as stream:
+            async for chunk in stream:
+                received += len(chunk)
+                if received > max_bytes:
+                    raise _too_large(max_bytes)
+                yield chunk
+        if not parser.complete:
+            raise MalformedBody("the body ends before its closing boundary; send it again, whole")
+
+    # What the body raises, it raises inside the parser, which then closes its files.
+    async with aclosing(body()) as stream:
+        parser = _Parser(
+            request.headers,
+            stream,
+            max_files=_MAX_PARTS,
+            max_fields=_MAX_PARTS,
+            max_part_size=_MAX_TEXT_BYTES,
+        )
+        try:
+            return await parser.parse()
+        except MultiPartException as error:
+            raise MalformedBody(f"{error.message} Send well-formed multipart/form-data.") from error
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"the body is larger than {max_bytes / MIB:g} MiB; send a shorter or compressed clip"
+    )
+
+
+def _validate(form: FormData, kind: type[F]) -> F:
+    values: dict[str, str | UploadFile] = {}
+    for name, value in form.multi_items():
+        if name in values:
+            raise RequestValidationError([{"loc": (name,), "msg": "given more than once"}])
+        values[name] = value
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_context=False)) from error

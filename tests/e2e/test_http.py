@@ -1,0 +1,685 @@
+"""The service as its clients meet it: a real server, real sockets, and a fake pipeline.
+
+Run as a program, this file serves the fake pipeline; the tests of signals and death do that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.app import create_app, serve
+from service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "service"))
+
+from fake_pipeline import FATAL, OUT_OF_MEMORY, POISON, FakePipeline, clip  # noqa: E402
+
+WAIT_S = 60
+Post = Callable[..., httpx.Response]
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+class Service:
+    """A server in a thread, and the fake pipeline behind it."""
+
+    def __init__(self, pipeline: FakePipeline, server: _Server) -> None:
+        self.pipeline = pipeline
+        self.port: int = server.servers[0].sockets[0].getsockname()[1]
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_S)
+
+    def caption(self, file: bytes | None = None, **more: Any) -> httpx.Response:
+        """POST /caption."""
+        return self.http.post("/caption", files={"file": ("a.json", file or clip(1))}, **more)
+
+    def difference(self, one: bytes, other: bytes, **more: Any) -> httpx.Response:
+        """POST /difference."""
+        files = {"input": ("a.json", one), "reference": ("b.json", other)}
+        return self.http.post("/difference", files=files, **more)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels."""
+        text = self.http.get("/metrics").text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"audiodiff_{name}" and labels.items() <= sample.labels.items()
+        )
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """The model thread is stopped with clip 1 while the block runs."""
+        self.pipeline.gate.clear()
+        while self.pipeline.entered.acquire(blocking=False):
+            pass  # earlier batches
+        answer = Later(lambda: self.caption(clip(1)))
+        assert self.pipeline.entered.acquire(timeout=WAIT_S)
+        try:
+            yield
+        finally:
+            self.pipeline.gate.set()
+            assert answer.get().status_code == 200
+
+
+class Later:
+    """A call in a thread."""
+
+    def __init__(self, call: Callable[[], httpx.Response]) -> None:
+        self._result: list[httpx.Response] = []
+        self._thread = threading.Thread(target=lambda: self._result.append(call()), daemon=True)
+        self._thread.start()
+
+    def get(self) -> httpx.Response:
+        self._thread.join(WAIT_S)
+        return self._result[0]
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for something that no event tells of."""
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(pipeline: FakePipeline | None = None, **settings: Any) -> Iterator[Service]:
+    """A service of its own, with its own settings."""
+    pipeline = pipeline or FakePipeline()
+    app = create_app(Settings(**{"decode_workers": 2, **settings}), pipeline)
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    server = _Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert server.up.wait(WAIT_S)
+        service = Service(pipeline, server)
+        with service.http:
+            if pipeline.warm.is_set():
+                eventually(lambda: service.http.get("/readyz").status_code == 200)
+            yield service
+    finally:
+        pipeline.warm.set()
+        pipeline.gate.set()
+        server.should_exit = True
+        thread.join(WAIT_S)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Service]:
+    """One open service for tests that leave no trace."""
+    with running(max_upload_mb=1, max_audio_seconds=20) as service:
+        yield service
+
+
+def assert_problem(response: httpx.Response, status: int, says: str = "") -> dict[str, Any]:
+    """It is a problem document with exactly the contract's fields."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
+    assert problem["status"] == status
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert says in problem["detail"]
+    if status in (429, 503):
+        assert int(response.headers["retry-after"]) >= 1
+    return problem
+
+
+# -- answers ----------------------------------------------------------------------------------
+
+
+def test_caption(shared: Service) -> None:
+    response = shared.caption(clip(7, 2.5), data={"num_beams": 4, "num_captions": 3})
+    assert response.status_code == 200
+    body = response.json()
+    timing = body.pop("timing_ms")
+    assert body == {
+        "id": response.headers["x-request-id"],
+        "caption": "sound 7",
+        "score": -0.25,
+        "alternatives": [
+            {"caption": "sound 7, take 1", "score": -0.5},
+            {"caption": "sound 7, take 2", "score": -0.75},
+        ],
+        "audio": {"duration_s": 2.5, "sample_rate": 44100, "channels": 2, "format": "json"},
+        "model": {"name": "fake", "revision": "0123abcd"},
+    }
+    assert set(timing) == {"decode", "queue", "encode", "generate", "total"}
+    assert all(value >= 0 for value in timing.values())
+    assert timing["total"] >= timing["decode"] + timing["encode"] + timing["generate"]
+
+
+def test_options_reach_the_model(shared: Service) -> None:
+    shared.caption(clip(7), data={"num_beams": 5, "num_captions": 2, "max_new_tokens": 9})
+    _, options = shared.pipeline.described[-1]
+    assert (options.num_beams, options.num_captions, options.max_new_tokens) == (5, 2, 9)
+    shared.caption(clip(7))
+    _, options = shared.pipeline.described[-1]
+    assert (options.num_beams, options.num_captions, options.max_new_tokens) == (None, 1, None)
+
+
+def test_difference(shared: Service) -> None:
+    response = shared.difference(clip(8, 2.0), clip(9, 1.0))
+    assert response.status_code == 200
+    body = response.json()
+    assert set(body.pop("timing_ms")) == {"decode", "queue", "encode", "generate", "total"}
+    assert body == {
+        "id": response.headers["x-request-id"],
+        "caption": "sound 8 without 9",
+        "score": -0.25,
+        "alternatives": [],
+        "timeline": [
+            {"start_s": 0.0, "end_s": 0.5, "kept": 0.75},
+            {"start_s": 0.5, "end_s": 1.0, "kept": None},
+        ],
+        "input": {"duration_s": 2.0, "sample_rate": 44100, "channels": 2, "format": "json"},
+        "reference": {"duration_s": 1.0, "sample_rate": 44100, "channels": 2, "format": "json"},
+        "model": {"name": "fake", "revision": "0123abcd"},
+    }
+    assert shared.pipeline.encoded[-1] == [8, 9], "one batch"
+
+
+def test_both_directions(shared: Service) -> None:
+    body = shared.difference(clip(8), clip(9), data={"both": "true", "num_captions": "2"}).json()
+    assert body["caption"] == "sound 8 without 9"
+    reverse = body["reverse"]
+    assert set(reverse) == {"caption", "score", "alternatives", "timeline"}
+    assert reverse["caption"] == "sound 9 without 8"
+    assert reverse["alternatives"] == [{"caption": "sound 9 without 8, take 1", "score": -0.5}]
+    assert len(reverse["timeline"]) == 2
+
+
+def test_a_file_that_goes_to_disk_on_its_way() -> None:
+    padded = clip(11) + b" " * (1024 * 1024 - 2000)
+    with running(max_upload_mb=3) as service:
+        response = service.difference(padded, clip(12) + b" " * 1_500_000)
+    assert response.json()["caption"] == "sound 11 without 12"
+
+
+# -- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("EmptyAudio", 400),
+        ("AudioTooLarge", 413),
+        ("UnsupportedFormat", 415),
+        ("CorruptAudio", 422),
+        ("AudioTooShort", 422),
+        ("AudioTooLong", 422),
+    ],
+)
+def test_a_file_that_cannot_be_used(shared: Service, error: str, status: int) -> None:
+    assert_problem(shared.caption(clip(1, error=error)), status, "file: as the file asks")
+    assert_problem(
+        shared.difference(clip(1), clip(2, error=error)), status, "reference: as the file asks"
+    )
+
+
+def test_limits_reach_the_decoder(shared: Service) -> None:
+    assert_problem(shared.caption(clip(1, seconds=21)), 422, "longer than 20.0 s")
+
+
+def test_an_empty_file(shared: Service) -> None:
+    response = shared.http.post("/caption", files={"file": ("a.wav", b"")})
+    assert_problem(response, 400, "file: the file is empty")
+
+
+def test_bytes_that_are_no_audio(shared: Service) -> None:
+    assert_problem(shared.caption(b"\x00\xff garbage"), 415, "send WAV")
+
+
+MULTIPART = {"content-type": "multipart/form-data; boundary=xx"}
+WHOLE = (
+    b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    + clip(1)
+    + b"\r\n--xx--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"content-type": "application/json"}, b"{}"),
+        ({}, b"hello"),
+        ({"content-type": "multipart/form-data"}, WHOLE),
+        (MULTIPART, b"no boundary here"),
+        (MULTIPART, b""),
+        (MULTIPART, WHOLE[:-10]),
+        (MULTIPART, WHOLE.replace(b'name="file"; ', b"")),
+        (MULTIPART, b'--xx\r\nContent-Disposition: form-data; name="n"\r\n\r\n' * 40),
+    ],
+    ids=["json", "none", "no-boundary", "garbage", "empty", "cut", "no-name", "many"],
+)
+def test_a_malformed_body(shared: Service, headers: dict[str, str], body: bytes) -> None:
+    assert shared.http.post("/caption", headers=MULTIPART, content=WHOLE).status_code == 200
+    assert_problem(shared.http.post("/caption", headers=headers, content=body), 400)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_beams", "0"),
+        ("num_beams", "9"),
+        ("num_beams", "many"),
+        ("num_captions", "0"),
+        ("num_captions", "9"),
+        ("max_new_tokens", "0"),
+        ("max_new_tokens", "101"),
+        ("max_new_tokens", "1.5"),
+        ("nun_beams", "1"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(shared: Service, field: str, value: str) -> None:
+    assert_problem(shared.caption(data={field: value}), 422, f"{field}: ")
+
+
+def test_more_captions_than_beams(shared: Service) -> None:
+    data = {"num_beams": "2", "num_captions": "3"}
+    assert_problem(shared.caption(data=data), 422, "num_captions: ")
+    # Only the checkpoint knows its own beams.
+    assert_problem(shared.caption(data={"num_captions": "8"}), 422, "at most 4")
+
+
+def test_parts_that_are_missing_doubled_or_no_files(shared: Service) -> None:
+    file = ("a.json", clip(1))
+    post = shared.http.post
+    assert_problem(post("/caption", files={"other": file}), 422, "file: Field required")
+    assert_problem(post("/difference", files={"input": file}), 422, "reference: Field required")
+    assert_problem(
+        post("/caption", files={"x": file}, data={"file": "text"}), 422, "send it as a file"
+    )
+    doubled = post("/caption", files=[("file", file), ("file", file)])
+    assert_problem(doubled, 422, "file: given more than once")
+    assert_problem(post("/difference", files={"file": file}, data={"both": "x"}), 422, "both: ")
+
+
+def test_no_such_path_or_method(shared: Service) -> None:
+    assert_problem(shared.http.get("/nowhere"), 404)
+    response = shared.http.get("/caption")
+    assert_problem(response, 405)
+    assert response.headers["allow"] == "POST"
+
+
+def test_a_fault_of_our_own_tells_nothing_and_harms_no_neighbour(
+    shared: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with shared.occupied():
+        answers = {
+            number: Later(lambda number=number: shared.caption(clip(number)))  # type: ignore[misc]
+            for number in (2, POISON, 3, OUT_OF_MEMORY)
+        }
+        eventually(lambda: shared.metric("queue_depth") == 4)
+    problem = assert_problem(answers[POISON].get(), 500, "request id")
+    assert "secret" not in json.dumps(problem)
+    assert "secret internals" in caplog.text, "it is in the log, with its traceback"
+    assert "secret" not in json.dumps(assert_problem(answers[OUT_OF_MEMORY].get(), 503))
+    assert answers[2].get().json()["caption"] == "sound 2"
+    assert answers[3].get().json()["caption"] == "sound 3"
+
+
+def raw(service: Service, head: str, body: bytes = b"") -> socket.socket:
+    """A connection on which a request's head, and perhaps some of its body, was sent."""
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=WAIT_S)
+    lines = f"POST /caption HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n"
+    connection.sendall(lines.replace("\n", "\r\n").replace("\r\r\n", "\r\n").encode() + body)
+    return connection
+
+
+TYPE = "content-type: multipart/form-data; boundary=xx"
+
+
+def test_a_large_body_is_refused_by_its_header_alone(shared: Service) -> None:
+    with closing(raw(shared, f"{TYPE}\ncontent-length: 2000000")) as connection:
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+def test_a_large_body_is_cut_off_while_it_streams(shared: Service) -> None:
+    start = WHOLE[:70]
+    with closing(raw(shared, f"{TYPE}\ntransfer-encoding: chunked")) as connection:
+        for data in (start, *[b"x" * 65536] * 17):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+        assert connection.recv(12) == b"HTTP/1.1 413"  # and the body has not ended
+
+
+def test_a_large_body_whose_client_only_listens_at_the_end(shared: Service) -> None:
+    assert_problem(shared.caption(b"x" * 8_000_000), 413, "larger than 1 MiB")
+
+
+def test_a_full_queue_refuses_before_the_body() -> None:
+    with running(max_queue=1) as service:
+        with service.occupied():
+            problem = assert_problem(service.caption(), 429)
+            assert problem["title"] == "Queue full"
+            with closing(raw(service, f"{TYPE}\ncontent-length: 100")) as connection:
+                assert connection.recv(12) == b"HTTP/1.1 429"
+        assert service.caption().status_code == 200
+        assert service.metric("rejections_total", reason="queue-full") == 2
+
+
+def test_too_many_seconds_in_the_queue() -> None:
+    with running(max_queue_seconds=10) as service:
+        with service.occupied():
+            queued = Later(lambda: service.caption(clip(2, 8.0)))
+            eventually(lambda: service.metric("queue_audio_seconds") == 8.0)
+            assert_problem(service.caption(clip(3, 4.0)), 429, "audio")
+        assert queued.get().status_code == 200
+
+
+def test_a_deadline_that_passes_in_the_queue() -> None:
+    with running(request_timeout_s=0.5) as service:
+        with service.occupied():
+            assert_problem(service.caption(clip(2)), 504)
+        assert service.pipeline.encoded == [[1]]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    with (
+        running(request_timeout_s=0.2) as service,
+        closing(raw(service, f"{TYPE}\ncontent-length: 500", WHOLE[:60])) as connection,
+    ):
+        assert connection.recv(12) == b"HTTP/1.1 504"
+
+
+def test_a_client_that_leaves_is_not_computed() -> None:
+    with running() as service:
+        with service.occupied():
+            length = f"{TYPE}\ncontent-length: {len(WHOLE)}"
+            leaver = raw(service, length, WHOLE.replace(b'"number": 1', b'"number": 2'))
+            eventually(lambda: service.metric("queue_depth") == 1)
+            leaver.close()
+            eventually(lambda: service.metric("cancelled_total") == 1)
+            assert service.metric("queue_depth") == 0
+            half = raw(service, length, WHOLE[:60])
+            half.close()
+            eventually(lambda: service.metric("cancelled_total") == 2)
+        assert service.pipeline.encoded == [[1]]
+        assert service.metric("requests_total", status="499") == 2
+        assert service.metric("rejections_total") == 0
+
+
+def test_slow_senders_hold_up_nobody() -> None:
+    with running() as service:
+        half = [
+            raw(service, f"{TYPE}\ncontent-length: {len(WHOLE)}", WHOLE[:60]) for _ in range(64)
+        ]
+        assert service.caption(clip(5)).json()["caption"] == "sound 5"
+        for connection in half:
+            connection.sendall(WHOLE[60:])
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            connection.close()
+
+
+# -- headers ----------------------------------------------------------------------------------
+
+
+def test_request_ids(shared: Service) -> None:
+    theirs = shared.http.get("/livez", headers={"x-request-id": "job-42/a.1"})
+    assert theirs.headers["x-request-id"] == "job-42/a.1"
+    for strange in ("x" * 129, "two words", 'quote"', ""):
+        ours = shared.http.get("/livez", headers={"x-request-id": strange})
+        assert re.fullmatch("[0-9a-f]{32}", ours.headers["x-request-id"])
+    ids = {shared.http.get(path).headers["x-request-id"] for path in ("/livez", "/x", "/docs")}
+    assert len(ids) == 3
+
+
+def test_server_timing(shared: Service) -> None:
+    stages = re.findall(r"(\w+);dur=[\d.]+", shared.caption().headers["server-timing"])
+    assert stages == ["read", "decode", "queue", "encode", "generate", "total"]
+    assert shared.http.get("/nowhere").headers["server-timing"].startswith("total;dur=")
+
+
+def test_api_keys() -> None:
+    with running(api_keys="first,second") as service:
+        for headers in (
+            {},
+            {"x-api-key": "third"},
+            {"authorization": "Bearer firs"},
+            {"authorization": "Basic first"},
+            {"x-api-key": "clé".encode()},
+        ):
+            response = service.caption(headers=headers)
+            assert_problem(response, 401, "X-API-Key")
+            assert response.headers["www-authenticate"] == "Bearer"
+        for headers in ({"x-api-key": "second"}, {"authorization": "Bearer first"}):
+            assert service.caption(headers=headers).status_code == 200
+        for path in ("/livez", "/readyz", "/info", "/metrics", "/docs", "/"):
+            assert service.http.get(path).status_code == 200
+
+
+def test_cors() -> None:
+    asks = {"origin": "https://a.example", "access-control-request-method": "POST"}
+    with running(cors_origins="https://a.example") as service:
+        preflight = service.http.options("/caption", headers=asks)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://a.example"
+        answer = service.caption(headers={"origin": "https://a.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://a.example"
+        assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+        other = service.caption(headers={"origin": "https://b.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+# -- operations -------------------------------------------------------------------------------
+
+
+def test_it_is_alive_but_not_ready_while_it_warms_up() -> None:
+    pipeline = FakePipeline()
+    pipeline.warm.clear()
+    with running(pipeline) as service:
+        assert service.http.get("/livez").json() == {"status": "ok"}
+        assert_problem(service.http.get("/readyz"), 503, "warming up")
+        assert_problem(service.http.get("/healthz"), 503, "warming up")
+        assert_problem(service.caption(), 503, "warming up")
+        assert service.metric("model_ready") == 0
+        pipeline.warm.set()
+        eventually(lambda: service.http.get("/readyz").status_code == 200)
+        assert service.http.get("/healthz").json() == {"status": "ok"}
+        assert service.metric("model_ready") == 1
+        assert service.caption().status_code == 200
+
+
+def test_a_dead_model_thread_is_not_alive_and_hangs_nobody() -> None:
+    with running() as service:
+        with service.occupied():
+            doomed = [
+                Later(lambda number=number: service.caption(clip(number)))  # type: ignore[misc]
+                for number in (2, FATAL, 3)
+            ]
+            eventually(lambda: service.metric("queue_depth") == 3)
+        for answer in doomed:
+            assert_problem(answer.get(), 503, "restarted")
+        assert_problem(service.http.get("/livez"), 503, "died")
+        assert_problem(service.http.get("/readyz"), 503, "died")
+        assert_problem(service.caption(), 503)
+
+
+def test_info(shared: Service) -> None:
+    body = shared.http.get("/info").json()
+    assert set(body.pop("versions")) == {"audiodiff", "python", "torch"}
+    assert body == {
+        "model": {"name": "fake", "revision": "0123abcd"},
+        "card": FakePipeline.card,
+        "device": "cpu",
+        "dtype": "float32",
+        "sample_rate": 100,
+        "frame_s": 0.5,
+        "limits": {
+            "max_upload_mb": 1,
+            "max_audio_seconds": 20,
+            "max_queue": 256,
+            "max_queue_seconds": 3600,
+            "max_batch_size": 32,
+            "max_batch_seconds": 320,
+            "request_timeout_s": 30,
+        },
+    }
+
+
+def test_pages_for_people_and_machines(shared: Service) -> None:
+    assert 'href="docs"' in shared.http.get("/").text
+    assert "swagger" in shared.http.get("/docs").text
+    assert shared.http.get("/openapi.json").json()["openapi"].startswith("3.")
+
+
+def test_metrics_equal_what_was_sent() -> None:
+    with running() as service:
+        threads = [
+            *(Later(lambda: service.caption(clip(1, 2.0))) for _ in range(12)),
+            *(Later(lambda: service.difference(clip(1, 2.0), clip(2, 3.0))) for _ in range(5)),
+            *(Later(lambda: service.caption(b"garbage")) for _ in range(3)),
+        ]
+        statuses = [thread.get().status_code for thread in threads]
+        assert statuses == [200] * 17 + [415] * 3
+        metric = service.metric
+        assert metric("requests_total", endpoint="/caption", status="200") == 12
+        assert metric("requests_total", endpoint="/caption", status="415") == 3
+        assert metric("requests_total", endpoint="/difference", status="200") == 5
+        assert metric("request_seconds_count", endpoint="/caption") == 15
+        assert metric("audio_seconds_total", endpoint="/caption") == 24
+        assert metric("audio_seconds_total", endpoint="/difference") == 25
+        assert metric("generated_tokens_total") == 3 * 17
+        assert metric("rejections_total", reason="unsupported-format") == 3
+        assert metric("batch_size_sum") == 12 + 2 * 5
+        assert metric("batch_size_count") == len(service.pipeline.encoded)
+        assert metric("stage_seconds_count", stage="read") == 20
+        for stage in ("decode", "queue", "encode", "generate"):
+            assert metric("stage_seconds_count", stage=stage) == 17
+        assert metric("cancelled_total") == metric("queue_depth") == 0
+        service.http.get("/strange/path/1")
+        assert metric("requests_total", endpoint="unmatched", status="404") == 1
+
+
+# -- the process ------------------------------------------------------------------------------
+
+
+class Talkative(FakePipeline):
+    """Says when it encodes, and goes on when it is told to."""
+
+    def encode(self, clips: Any) -> Any:
+        print("encoding", flush=True)
+        sys.stdin.readline()
+        return super().encode(clips)
+
+
+@contextmanager
+def process(**settings: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The real thing: ``serve`` in a process of its own, and its address."""
+    environment = {f"AUDIODIFF_{name}".upper(): str(value) for name, value in settings.items()}
+    child = subprocess.Popen(
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "AUDIODIFF_PORT": "0", **environment},
+    )
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
+    lines: list[dict[str, Any]] = []
+    address = None
+    for line in child.stderr:
+        lines.append(json.loads(line))  # every log line is JSON, uvicorn's too
+        if found := re.search(r"running on (http://\S+)", lines[-1]["message"]):
+            address = found[1]
+            break
+    assert address, lines
+    rest = threading.Thread(target=lambda: lines.extend(map(json.loads, child.stderr or ())))
+    rest.start()
+    try:
+        eventually(lambda: httpx.get(f"{address}/readyz").status_code == 200)
+        yield child, address
+    finally:
+        child.kill()
+        child.wait(WAIT_S)
+        rest.join(WAIT_S)
+        for stream in (child.stdin, child.stdout, child.stderr):
+            stream.close()
+
+
+def post(address: str, number: int) -> Later:
+    """POST /caption, later."""
+    files = {"file": ("a", clip(number))}
+    return Later(lambda: httpx.post(f"{address}/caption", files=files, timeout=WAIT_S))
+
+
+def tell(child: subprocess.Popen[str]) -> None:
+    """Let one batch go on."""
+    assert child.stdin
+    child.stdin.write("\n")
+    child.stdin.flush()
+
+
+def test_sigterm_finishes_what_was_accepted_and_exits_0() -> None:
+    with process(max_batch_size=1) as (child, address):
+        assert child.stdout
+        running_ = post(address, 5)
+        assert child.stdout.readline() == "encoding\n"
+        queued = post(address, 6)
+        eventually(lambda: "queue_depth 1.0" in httpx.get(f"{address}/metrics").text)
+        child.send_signal(signal.SIGTERM)
+        eventually(lambda: httpx.get(f"{address}/readyz").status_code == 503)
+        assert_problem(httpx.get(f"{address}/readyz"), 503, "shutting down")
+        assert httpx.get(f"{address}/livez").status_code == 200
+        assert_problem(post(address, 7).get(), 503, "shutting down")
+        tell(child)
+        assert running_.get().json()["caption"] == "sound 5"
+        assert child.stdout.readline() == "encoding\n"
+        tell(child)
+        assert queued.get().json()["caption"] == "sound 6"
+        assert child.wait(WAIT_S) == 0
+
+
+def test_a_drain_that_does_not_end_answers_503_and_exits_1() -> None:
+    with process(drain_timeout_s=0.3) as (child, address):
+        assert child.stdout
+        hung = post(address, 5)
+        assert child.stdout.readline() == "encoding\n"
+        child.send_signal(signal.SIGTERM)
+        assert_problem(hung.get(), 503, "shut down before")
+        tell(child)
+        assert child.wait(WAIT_S) == 1
+
+
+def test_a_dead_model_thread_ends_the_process_with_1() -> None:
+    with process() as (child, address):
+        assert child.stdout
+        doomed = post(address, FATAL)
+        assert child.stdout.readline() == "encoding\n"
+        tell(child)
+        assert_problem(doomed.get(), 503, "restarted")
+        assert child.wait(WAIT_S) == 1
+
+
+if __name__ == "__main__":
+    sys.exit(serve(Settings(), Talkative()))

@@ -1,0 +1,91 @@
+"""Cnn14: a clip's frames do not depend on its neighbours in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.captioner import CaptionerModel
+from model.encoders import cnn14
+from model.encoders.cnn14 import Cnn14
+
+LENGTHS = (1650, 150, 199, 200, 349, 350, 777, 1649, 151)
+"""The shortest clip, odd ones, and both sides of an encoder frame's edge."""
+Pad = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
+
+
+@pytest.fixture
+def encoder(model: CaptionerModel) -> Cnn14:
+    return model.encoder
+
+
+@pytest.fixture
+def clips(sound: Callable[..., Tensor]) -> list[Tensor]:
+    return [sound(length) for length in LENGTHS]
+
+
+def alone(encoder: Cnn14, clip: Tensor) -> Tensor:
+    frames: Tensor = encoder(clip[None], torch.tensor([len(clip)])).frames
+    return frames
+
+
+def apart(encoder: Cnn14, clips: Sequence[Tensor], pad: Pad) -> float:
+    """How far, at most, a clip's frames in one padded batch are from those it gives alone."""
+    batch = encoder(*pad(clips)).split()
+    pairs = zip(batch, clips, strict=True)
+    return max(float((row.frames - alone(encoder, clip)).abs().max()) for row, clip in pairs)
+
+
+def test_padding_changes_no_frame(encoder: Cnn14, clips: list[Tensor], pad: Pad) -> None:
+    assert min(alone(encoder, clip).std() for clip in clips) > 0.05
+    assert apart(encoder, clips, pad) < 1e-5
+
+
+def test_order_of_the_batch_does_not_matter(encoder: Cnn14, clips: list[Tensor], pad: Pad) -> None:
+    order = [3, 0, 8, 5, 1, 7, 2, 6, 4]
+    rows = encoder(*pad(clips)).split()
+    shuffled = encoder(*pad([clips[row] for row in order])).split()
+    for row, again in zip(order, shuffled, strict=True):
+        torch.testing.assert_close(again.frames, rows[row].frames, rtol=1e-5, atol=1e-5)
+
+
+def test_without_the_masks_padding_would_matter(
+    encoder: Cnn14, clips: list[Tensor], pad: Pad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cnn14, "_silence", lambda x, _: x)
+    assert apart(encoder, clips, pad) > 0.1
+
+
+def test_without_the_mask_inside_a_block_padding_would_matter(
+    encoder: Cnn14, clips: list[Tensor], pad: Pad, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = cnn14.ConvBlock.forward
+    monkeypatch.setattr(cnn14.ConvBlock, "forward", lambda block, x, _: forward(block, x, None))
+    assert apart(encoder, clips, pad) > 0.1
+
+
+def test_mask_counts_whole_frames(encoder: Cnn14, clips: list[Tensor], pad: Pad) -> None:
+    samples, lengths = pad(clips)
+    mask = encoder(samples, lengths).mask
+    expected = (1 + lengths // 50) // 4
+    assert mask.sum(1).tolist() == expected.tolist()
+    assert torch.equal(mask, torch.arange(mask.shape[1]) < expected[:, None])
+    assert encoder.frame_s == 4 * 50 / 8000
+
+
+def test_shortest_clip_gives_one_frame(encoder: Cnn14, sound: Callable[..., Tensor]) -> None:
+    shortest = encoder.min_samples
+    assert alone(encoder, sound(shortest)).shape[1] == 1
+    both = torch.stack([sound(1000), torch.zeros(1000)])
+    assert encoder(both, torch.tensor([1000, shortest - 1])).mask[1].sum() == 0
+
+
+def test_running_statistics_are_used_and_kept(
+    encoder: Cnn14, clips: list[Tensor], pad: Pad
+) -> None:
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder(*pad(clips))
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())

@@ -1,0 +1,106 @@
+"""A captioner that costs nothing: a file is a line of JSON, a caption says the clip's number."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+
+import torch
+
+from model import errors
+from model.audio import DecodeLimits
+from model.types import (
+    Caption,
+    Description,
+    Encoded,
+    GenerationOptions,
+    Segment,
+    SourceInfo,
+    Waveform,
+)
+
+RATE = 100
+POISON, OUT_OF_MEMORY, FATAL = 666, 667, 668
+OWN_BEAMS = 4
+
+
+def clip(number: int, seconds: float = 1.0, error: str | None = None) -> bytes:
+    """A file; ``error`` names a class of model.errors that decoding raises."""
+    return json.dumps({"number": number, "seconds": seconds, "error": error}).encode()
+
+
+class FakePipeline:
+    """Stops in ``warm_up`` and ``encode`` while their gates are closed."""
+
+    name = "fake"
+    revision = "0123abcd"
+    device = torch.device("cpu")
+    dtype = torch.float32
+    sample_rate = RATE
+    frame_s = 0.5
+    card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.warm = threading.Event()
+        self.gate = threading.Event()
+        self.warm.set()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        self.encoded: list[list[int]] = []
+        self.described: list[tuple[int, GenerationOptions]] = []
+        self.threads: set[str] = set()
+
+    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+        try:
+            file = json.loads(data)
+        except ValueError as error:
+            raise errors.UnsupportedFormat("not audio; send WAV or FLAC") from error
+        if file["error"]:
+            raise getattr(errors, file["error"])("as the file asks")
+        if file["seconds"] > limits.max_seconds:
+            raise errors.AudioTooLong(f"longer than {limits.max_seconds} s; cut it")
+        samples = torch.full((round(file["seconds"] * RATE),), float(file["number"]))
+        return Waveform(samples, RATE, SourceInfo(file["seconds"], 44100, 2, "json"))
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        self.threads.add(threading.current_thread().name)
+        numbers = [int(clip.samples[0]) for clip in clips]
+        self.encoded.append(numbers)
+        self.entered.release()
+        assert self.gate.wait(60)
+        if POISON in numbers:
+            raise RuntimeError("secret internals")
+        if OUT_OF_MEMORY in numbers:
+            raise torch.OutOfMemoryError("secret internals")
+        if FATAL in numbers:
+            raise torch.AcceleratorError("secret internals")
+        return [Encoded(torch.full((1, 2, 1), float(n)), torch.ones(1, 2).bool()) for n in numbers]
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+    ) -> list[Description]:
+        self.threads.add(threading.current_thread().name)
+        self.described.append((len(pairs), options))
+        if options.num_captions > (options.num_beams or OWN_BEAMS):
+            raise errors.OptionsError(f"num_captions must be at most {OWN_BEAMS}")
+        return [self._describe(options, *pair) for pair in pairs]
+
+    def warm_up(self) -> None:
+        self.threads.add(threading.current_thread().name)
+        assert self.warm.wait(60)
+
+    @staticmethod
+    def _describe(
+        options: GenerationOptions, clip: Encoded, reference: Encoded | None
+    ) -> Description:
+        text = f"sound {int(clip.frames[0, 0, 0])}"
+        timeline = None
+        if reference is not None:
+            text += f" without {int(reference.frames[0, 0, 0])}"
+            timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
+        captions = tuple(
+            Caption(text if n == 0 else f"{text}, take {n}", -0.25 * (n + 1), tokens=3)
+            for n in range(options.num_captions)
+        )
+        return Description(captions, timeline)

@@ -1,0 +1,123 @@
+"""Augmentation: lengths, pitches and levels as stated, and nothing else changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.data.augment import (
+    Samples,
+    SpecAugment,
+    add_noise,
+    change_speed,
+    power,
+    quantize8,
+)
+
+RATE = 16_000
+
+
+def tone(hertz: float, seconds: float = 1.0, peak: float = 0.5) -> Samples:
+    times = np.arange(int(seconds * RATE)) / RATE
+    return (peak * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+
+
+def pitch(samples: Samples) -> float:
+    """Hertz of the strongest component."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(spectrum.argmax() * RATE / len(samples))
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.1, 1.25])
+def test_change_speed_moves_length_and_pitch_by_the_factor(factor: float) -> None:
+    before = tone(700)
+    after = change_speed(before, factor)
+    assert after.dtype == np.float32
+    assert abs(len(after) - len(before) / factor) <= 1
+    assert abs(pitch(after) - 700 * factor) <= 2 * RATE / len(after)
+    assert np.abs(after).max() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("peak", [1.0, 0.37, 1e-3])
+def test_quantize8_leaves_255_levels_at_most_and_the_peak(peak: float) -> None:
+    before = np.random.default_rng(0).uniform(-peak, peak, 20_000).astype(np.float32)
+    before[7] = -peak
+    after = quantize8(before)
+    assert after.dtype == np.float32
+    assert 200 < len(np.unique(after)) <= 255
+    assert np.abs(after).max() == np.float32(peak)
+    assert np.abs(after - before).max() <= 0.51 * peak / 127
+
+
+def test_quantize8_leaves_silence() -> None:
+    assert not quantize8(np.zeros(10, np.float32)).any()
+
+
+@pytest.mark.parametrize("level_db", [-80.0, -60.0, -42.0, -20.0])
+def test_add_noise_is_as_loud_as_asked(level_db: float) -> None:
+    before = tone(440)
+    after = add_noise(before, np.random.default_rng(0), level_db)
+    assert after.dtype == np.float32
+    silence = np.zeros(4 * RATE, np.float32)
+    noise = add_noise(silence, np.random.default_rng(1), level_db)
+    assert abs(10 * np.log10(power(noise)) - level_db) < 0.2
+    assert abs(noise.mean()) < 0.05 * noise.std()
+    assert abs(10 * np.log10(power((after - before).astype(np.float32))) - level_db) < 0.2
+
+
+def test_power_is_the_mean_square() -> None:
+    assert power(np.array([3, -4], np.float32)) == 12.5
+    assert power(np.zeros(0, np.float32)) == 0.0
+
+
+def log_mel(clips: int = 6, frames: int = 80, bands: int = 32) -> torch.Tensor:
+    return torch.randn(clips, frames, bands, generator=torch.Generator().manual_seed(0)) - 5
+
+
+def test_spec_augment_is_the_identity_in_eval_mode() -> None:
+    x = log_mel()
+    assert SpecAugment().eval()(x) is x
+
+
+def test_spec_augment_hides_one_band_and_one_stretch_of_time() -> None:
+    torch.manual_seed(1)
+    x = log_mel()
+    y = SpecAugment(max_bands=5, max_frames=12, equalizer=0.0)(x)
+    for before, after in zip(x, y, strict=True):
+        lowest = after == before.min()
+        frames, bands = lowest.all(dim=1), lowest.all(dim=0)
+        assert is_one_run(frames, longest=12)
+        assert is_one_run(bands, longest=5)
+        seen = ~frames[:, None] & ~bands[None]
+        assert torch.equal(after[seen], before[seen])
+    assert (y != x).flatten(1).any(dim=1).sum() >= len(x) - 1
+
+
+def is_one_run(flags: torch.Tensor, longest: int) -> bool:
+    """Whether the True ones, if any, are neighbours and at most ``longest``."""
+    (where,) = torch.nonzero(flags, as_tuple=True)
+    return len(where) <= longest and bool((where.diff() == 1).all())
+
+
+def test_spec_augment_hides_every_width_nearly_everywhere() -> None:
+    torch.manual_seed(2)
+    x = torch.linspace(1, 2, 40)[None, :, None].expand(600, 40, 8).clone()
+    hidden = (SpecAugment(max_bands=0, max_frames=6, equalizer=0.0)(x) != x).all(dim=2)
+    assert hidden[:, 1:-1].any(dim=0).all()
+    widths = hidden.sum(dim=1)
+    assert set(widths.tolist()) == set(range(7))
+
+
+def test_the_equalizer_shifts_each_band_alike_over_time_and_never_below_the_floor() -> None:
+    torch.manual_seed(3)
+    x = log_mel()
+    y = SpecAugment(max_bands=0, max_frames=0, equalizer=0.6)(x)
+    floor = x.amin(dim=(1, 2), keepdim=True)
+    assert (y >= floor).all()
+    for clip in range(len(x)):
+        free = (y[clip] > floor[clip]).all(dim=0)
+        shift = (y[clip] - x[clip])[:, free]
+        assert free.sum() > 16
+        assert torch.allclose(shift, shift[:1].expand_as(shift), atol=1e-5)
+        assert shift.abs().max() > 0.1

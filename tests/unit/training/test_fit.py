@@ -1,0 +1,182 @@
+"""The training loop: it learns, it goes on after a kill as if nothing had happened, it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from model.captioner import CaptionerModel
+from training.data.pairs import collate
+from training.fit import Budget, Stage, fit, load_weights
+from training.tasks import Captioning
+
+DECODER = r"^captioner\.(?!encoder\.)"
+
+
+class KilledError(Exception):
+    """Stands for whatever ends a run before its time."""
+
+
+class Samples(Dataset[dict[str, Any]]):
+    """Eight fixed samples over and over; ``until`` is where the run is killed."""
+
+    def __init__(self, until: int | None = None) -> None:
+        self.until = until
+        random = torch.Generator().manual_seed(0)
+        self.items = [
+            {
+                "samples": 0.3 * torch.randn(4000, generator=random),
+                "reference": 0.3 * torch.randn(3000, generator=random) if i % 2 else None,
+                "tokens": torch.tensor([0, *torch.randint(4, 60, (4,), generator=random), 2]),
+            }
+            for i in range(8)
+        ]
+
+    def __len__(self) -> int:
+        return 10_000
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if self.until is not None and index >= self.until:
+            raise KilledError
+        return self.items[index % 8]
+
+
+@pytest.fixture
+def captioners(captioner: CaptionerModel) -> Iterator[CaptionerModel]:
+    """New captioners of one architecture, each with other weights."""
+
+    def more() -> Iterator[CaptionerModel]:
+        seed = 0
+        while True:
+            seed += 1
+            torch.manual_seed(seed)
+            yield CaptionerModel(captioner.config)
+
+    return more()
+
+
+def stage(
+    model: CaptionerModel,
+    data: Dataset[dict[str, Any]],
+    steps: int,
+    trainable: str = DECODER,
+    learning_rate: float = 1e-2,
+) -> Stage:
+    budget = Budget(
+        steps=steps,
+        batch_size=4,
+        learning_rate=learning_rate,
+        warmup_steps=2,
+        save_steps=2,
+        workers=0,
+    )
+    return Stage("stage", Captioning(model), trainable, data, collate, budget)
+
+
+def weights(model: CaptionerModel) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def differing(one: dict[str, Tensor], two: dict[str, Tensor]) -> set[str]:
+    assert one.keys() == two.keys()
+    return {name for name in one if not torch.equal(one[name], two[name])}
+
+
+def loss(model: CaptionerModel) -> float:
+    with torch.inference_mode():
+        output = Captioning(model).eval()(**collate(Samples().items))
+    return float(output["loss"])
+
+
+def test_a_stage_learns_and_logs(captioner: CaptionerModel, tmp_path: Path) -> None:
+    before = loss(captioner)
+    fit(stage(captioner, Samples(), steps=40), tmp_path)
+    assert loss(captioner) < 0.6 * before
+
+    (events,) = {path.parent for path in (tmp_path / "stage").rglob("events.out.tfevents.*")}
+    logged = EventAccumulator(str(events)).Reload()
+    first, last = logged.Scalars("train/loss")
+    assert (first.step, last.step) == (20, 40)
+    assert last.value < first.value
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    captioners: Iterator[CaptionerModel], tmp_path: Path
+) -> None:
+    """The same weights to the last bit: optimizer, schedule, dropout and place in the data."""
+    at_once, cut = next(captioners), next(captioners)
+    cut.load_state_dict(at_once.state_dict())
+    start = weights(at_once)
+    fit(stage(at_once, Samples(), steps=8), tmp_path / "at once")
+
+    with pytest.raises(KilledError):
+        fit(stage(cut, Samples(until=6 * 4), steps=8), tmp_path / "cut")
+    saved = {path.name for path in (tmp_path / "cut" / "stage").glob("checkpoint-*")}
+    assert "checkpoint-4" in saved
+    assert "checkpoint-8" not in saved
+
+    resumed = next(captioners)
+    assert differing(weights(resumed), start)
+    fit(stage(resumed, Samples(), steps=8), tmp_path / "cut")
+    assert not differing(weights(resumed), weights(at_once))
+    assert differing(weights(resumed), start)
+
+
+def test_a_finished_stage_is_loaded_and_not_trained_again(
+    captioners: Iterator[CaptionerModel], tmp_path: Path
+) -> None:
+    first, second = next(captioners), next(captioners)
+    fit(stage(first, Samples(), steps=3), tmp_path)
+    fit(stage(second, Samples(until=0), steps=3), tmp_path)
+    assert not differing(weights(first), weights(second))
+
+
+def test_only_what_the_pattern_names_learns(captioner: CaptionerModel, tmp_path: Path) -> None:
+    before = weights(captioner)
+    fit(stage(captioner, Samples(), steps=2, trainable=r"^captioner\.adapter\."), tmp_path)
+    assert differing(before, weights(captioner)) == {"adapter.weight", "adapter.bias"}
+
+
+def test_an_empty_pattern_trains_everything_again(
+    captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    captioner.requires_grad_(False)
+    before = weights(captioner)
+    fit(stage(captioner, Samples(), steps=2, trainable=""), tmp_path)
+    moved = differing(before, weights(captioner))
+    for part in ("encoder.", "adapter.", "difference.", "decoder."):
+        assert any(name.startswith(part) for name in moved)
+
+
+def test_tied_weights_are_stored_once_and_tied_when_loaded(
+    captioners: Iterator[CaptionerModel], tmp_path: Path
+) -> None:
+    trained, loaded = next(captioners), next(captioners)
+    fit(stage(trained, Samples(), steps=2), tmp_path)
+    checkpoint = tmp_path / "stage" / "checkpoint-2"
+    with safe_open(checkpoint / "model.safetensors", "pt") as file:
+        shape = list(trained.decoder.bart.lm_head.weight.shape)
+        assert [file.get_slice(name).get_shape() for name in file.keys()].count(shape) == 1  # noqa: SIM118
+    load_weights(Captioning(loaded), checkpoint)
+    assert not differing(weights(trained), weights(loaded))
+    bart = loaded.decoder.bart
+    assert bart.lm_head.weight.data_ptr() == bart.model.shared.weight.data_ptr()
+    assert bart.model.decoder.embed_tokens.weight.data_ptr() == bart.model.shared.weight.data_ptr()
+
+
+def test_a_checkpoint_with_a_weight_missing_is_refused(
+    captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    fit(stage(captioner, Samples(), steps=1), tmp_path)
+    task = Captioning(captioner)
+    task.extra = torch.nn.Linear(2, 2)
+    with pytest.raises(RuntimeError, match="extra"):
+        load_weights(task, tmp_path / "stage" / "checkpoint-1")

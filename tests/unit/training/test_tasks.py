@@ -1,0 +1,182 @@
+"""The two losses, and what learns from them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.captioner import CaptionerModel
+from training.tasks import Captioning, Tagging
+
+SAMPLES = 6400
+KINDS = 5
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return 0.3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# Tagging -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tagging(captioner: CaptionerModel) -> Tagging:
+    return Tagging(captioner.encoder, KINDS).eval()
+
+
+def labels(clips: int, frames: int) -> Tensor:
+    """[B, T, K]: one, two or three kinds per clip; the last clip is silent."""
+    active = torch.zeros(clips, frames, KINDS)
+    for clip in range(clips - 1):
+        for kind in range(clip % 3 + 1):
+            active[clip, kind : kind + 2, (clip + kind) % KINDS] = 1
+    return active
+
+
+def test_tagging_loss_written_out(tagging: Tagging) -> None:
+    samples = noise(4, SAMPLES)
+    clip_logits, frame_logits = (logits.detach() for logits in tagging.logits(samples))
+    frames = frame_logits.shape[1]
+    assert frames == 5
+    active = labels(4, frames)
+    clip_loss = frame_loss = 0.0
+    for clip in range(4):
+        present = [kind for kind in range(KINDS) if active[clip, :, kind].any()]
+        total = sum(math.exp(logit) for logit in clip_logits[clip].tolist())
+        for kind in present:
+            clip_loss -= math.log(math.exp(clip_logits[clip, kind]) / total) / len(present) / 4
+        for frame in range(frames):
+            for kind in range(KINDS):
+                p = 1 / (1 + math.exp(-frame_logits[clip, frame, kind]))
+                p = p if active[clip, frame, kind] else 1 - p
+                frame_loss -= math.log(p) / (4 * frames)
+    output = tagging(samples, active)
+    assert clip_loss > 0.1
+    assert output["loss"].item() == pytest.approx(clip_loss + 0.25 * frame_loss, rel=1e-5)
+    assert torch.equal(output["logits"], clip_logits)
+    assert not output["logits"].requires_grad
+
+
+def test_silent_clips_have_no_clip_loss(tagging: Tagging) -> None:
+    samples = noise(3, SAMPLES)
+    tagging(samples, torch.zeros(3, 5, KINDS))["loss"].backward()
+    assert not tagging.clip_head.weight.grad.any()
+    assert tagging.frame_head.weight.grad.any()
+    tagging(samples, labels(3, 5))["loss"].backward()
+    assert tagging.clip_head.weight.grad.any()
+
+
+def test_labels_beyond_the_last_encoder_frame_are_cut(tagging: Tagging) -> None:
+    samples, active = noise(2, SAMPLES), labels(2, 5)
+    longer = torch.cat([active, torch.zeros(2, 1, KINDS)], dim=1)
+    assert torch.equal(tagging(samples, longer)["loss"], tagging(samples, active)["loss"])
+
+
+def test_tagging_starts_from_absent_kinds(tagging: Tagging) -> None:
+    _, frames = tagging.logits(noise(2, SAMPLES))
+    assert frames.sigmoid().mean() < 0.1
+
+
+# Captioning --------------------------------------------------------------------------------------
+
+TRAINABLE = ("adapter.", "difference.", "decoder.")
+
+
+@pytest.fixture
+def captioning(captioner: CaptionerModel) -> Captioning:
+    captioner.encoder.requires_grad_(False)
+    return Captioning(captioner)
+
+
+def batch(rows: tuple[int, ...] = (1,), clips: int = 2) -> dict[str, Tensor]:
+    """Clips of noise, references for some of them, captions of three and four tokens."""
+    return {
+        "samples": noise(clips, SAMPLES),
+        "lengths": torch.full((clips,), SAMPLES),
+        "tokens": torch.tensor([[0, 7, 9, 2, 1], [0, 8, 5, 6, 2]])[:clips],
+        "reference_samples": noise(len(rows), SAMPLES, seed=1),
+        "reference_lengths": torch.full((len(rows),), SAMPLES),
+        "reference_rows": torch.tensor(rows, dtype=torch.long),
+    }
+
+
+def test_captioning_loss_is_the_mean_over_tokens_without_padding(captioning: Captioning) -> None:
+    captioning.eval()
+    inputs = batch()
+    log_p = captioning.captioner(**inputs).log_softmax(-1)
+    said = [
+        log_p[row, place, token].item()
+        for row, caption in enumerate(inputs["tokens"].tolist())
+        for place, token in enumerate(caption)
+        if token != 1
+    ]
+    assert len(said) == 9
+    assert captioning(**inputs)["loss"].item() == pytest.approx(-sum(said) / 9, rel=1e-5)
+
+
+def test_more_padding_changes_nothing(captioning: Captioning) -> None:
+    captioning.eval()
+    inputs = batch()
+    before = captioning(**inputs)["loss"]
+    padding = torch.ones(2, 6, dtype=torch.long)
+    inputs["tokens"] = torch.cat([inputs["tokens"], padding], dim=1)
+    assert captioning(**inputs)["loss"].item() == pytest.approx(before.item(), rel=1e-5)
+
+
+def test_the_frozen_encoder_stays_in_eval_mode(captioning: Captioning) -> None:
+    captioning.eval().train()
+    parts = dict(captioning.captioner.named_children())
+    assert captioning.training
+    assert not any(module.training for module in parts["encoder"].modules())
+    assert all(module.training for module in parts["adapter"].modules())
+    assert all(module.training for module in parts["decoder"].modules())
+    parts["encoder"].requires_grad_(True)
+    captioning.train()
+    assert all(module.training for module in parts["encoder"].modules())
+
+
+def test_a_step_trains_all_but_the_encoder(captioning: Captioning) -> None:
+    """The encoder keeps its weights and its BatchNorm statistics; every other weight moves."""
+    model = captioning.captioner
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    learned = [p for p in captioning.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=1e-2, weight_decay=0.0)
+    captioning.train()
+    captioning(**batch())["loss"].backward()
+    optimizer.step()
+    after = model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.endswith("running_mean") for name in before)
+    assert not [name for name in moved if name.startswith("encoder.")]
+    weights = {name for name, _ in model.named_parameters() if name.startswith(TRAINABLE)}
+    # A key's bias shifts all scores of a query alike: the softmax does not see it.
+    invisible = {name for name in weights if name.endswith(("k_proj.bias", "key.bias"))}
+    assert weights - invisible <= moved
+
+
+def difference_gradients(captioning: Captioning, inputs: dict[str, Any]) -> Tensor:
+    """All the diff block's gradients, in a row."""
+    captioning.eval()  # no dropout, so that two runs can be compared
+    captioning.zero_grad()
+    captioning(**inputs)["loss"].backward()
+    gradients = [p.grad for p in captioning.captioner.difference.parameters()]
+    assert all(gradient is not None for gradient in gradients)
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def test_only_samples_with_a_reference_teach_the_diff_block(captioning: Captioning) -> None:
+    assert not difference_gradients(captioning, batch(rows=())).any()
+    taught = difference_gradients(captioning, batch(rows=(1,)))
+    assert taught.any()
+
+    other_plain = batch(rows=(1,))
+    other_plain["samples"][0] = noise(SAMPLES, seed=5)
+    assert torch.allclose(difference_gradients(captioning, other_plain), taught, atol=1e-7)
+
+    other_pair = batch(rows=(1,))
+    other_pair["samples"][1] = noise(SAMPLES, seed=5)
+    assert not torch.allclose(difference_gradients(captioning, other_pair), taught, atol=1e-7)

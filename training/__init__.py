@@ -1,0 +1,1 @@
+"""How the checkpoint comes to be: data, recipes, the training loop, evaluation."""

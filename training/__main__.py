@@ -1,0 +1,129 @@
+"""``python -m training``: train a recipe, export its checkpoint, evaluate what is served."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DATA = Path("../shared/data")
+
+
+def main() -> None:
+    """Parse the command line and run the command."""
+    arguments = _parser().parse_args()
+    arguments.run(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from training.train import train
+
+    train(
+        recipe=arguments.recipe,
+        esc50_root=arguments.esc50,
+        clotho_root=arguments.clotho,
+        output=arguments.output,
+        folds=arguments.folds,
+        esc10_only=arguments.esc10_only,
+        scale=arguments.scale,
+        seed=arguments.seed,
+    )
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from training.train import export
+
+    export(arguments.run_dir, arguments.checkpoint, arguments.dtype)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from training.evaluate import evaluate
+    from training.report import into_card, scores
+
+    evaluate(arguments.url, arguments.esc50, arguments.folds, arguments.seed, arguments.output)
+    print(scores(arguments.output))
+    if arguments.card:
+        into_card(arguments.card, arguments.output)
+
+
+def _folds(text: str) -> tuple[int, ...]:
+    folds = tuple(int(part) for part in text.split(","))
+    if not set(folds) <= {1, 2, 3, 4, 5}:
+        raise argparse.ArgumentTypeError(f"folds are 1 to 5, not {text}")
+    return folds
+
+
+def _training_folds(text: str) -> tuple[int, ...]:
+    folds = _folds(text)
+    if 5 in folds:
+        raise argparse.ArgumentTypeError("fold 5 is for the final test: it is never trained on")
+    return folds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+
+    train = command("train", "Train a recipe stage by stage; run it again to resume after a kill.")
+    train.add_argument("--recipe", default="masking", help="a file of training/recipes")
+    train.add_argument(
+        "--esc50",
+        type=Path,
+        default=DATA / "ESC-50",
+        help="folder with ESC-50's meta/ and audio/; 'none' trains on sounds made in code alone",
+    )
+    train.add_argument(
+        "--clotho",
+        type=Path,
+        default=DATA / "clotho",
+        help="folder with Clotho's CSV files, for human captions; 'none' goes without",
+    )
+    train.add_argument("--output", type=Path, default=Path("runs/masking"), help="the run's folder")
+    train.add_argument(
+        "--folds", type=_training_folds, default=(1, 2, 3, 4), help="ESC-50 folds to train on"
+    )
+    train.add_argument(
+        "--esc10-only",
+        action="store_true",
+        help="train on ESC-50's CC BY subset ESC-10 alone and without human captions",
+    )
+    train.add_argument("--scale", choices=("full", "smoke"), default="full", help="the budget")
+    train.add_argument("--seed", type=int, default=0, help="decides every sample and weight")
+    train.set_defaults(run=_train)
+
+    export = command("export", "Write the checkpoint directory that is served.")
+    export.add_argument("run_dir", type=Path, help="a run's folder, as given to train --output")
+    export.add_argument("checkpoint", type=Path, help="the directory to write; its card stays")
+    export.add_argument(
+        "--dtype", choices=("float16", "float32"), default="float16", help="stored precision"
+    )
+    export.set_defaults(run=_export)
+
+    evaluate = command("evaluate", "Measure a running service on ESC-50 through its HTTP API.")
+    evaluate.add_argument("--url", default="http://127.0.0.1:8000", help="the service")
+    evaluate.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
+    evaluate.add_argument("--folds", type=_folds, default=(5,), help="ESC-50 folds to measure on")
+    evaluate.add_argument("--seed", type=int, default=0, help="decides what is mixed with what")
+    evaluate.add_argument(
+        "--output", type=Path, default=Path("runs/results.json"), help="where the results go"
+    )
+    evaluate.add_argument(
+        "--card", type=Path, help="model card (README.md) to write the scores into"
+    )
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

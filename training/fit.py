@@ -1,0 +1,123 @@
+"""The one training loop: fits a stage on ``transformers.Trainer``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import nn
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how fast a stage learns."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int = 200
+    weight_decay: float = 0.05
+    save_steps: int = 200
+    workers: int = 1
+    """Processes that mix scenes while the model learns."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What learns what, from which samples, for how long."""
+
+    name: str
+    task: nn.Module
+    """Its output has a ``loss``."""
+    trainable: str
+    """A regular expression: the task's parameters whose names it matches learn, the rest stay."""
+    data: Dataset[dict[str, Any]]
+    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]]
+    budget: Budget
+
+
+class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
+    """Transformers' trainer for a task that is a plain module."""
+
+    model: nn.Module
+    train_dataset: Sized
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002
+        """In order: samples are random already, and those of one batch share their length."""
+        return SequentialSampler(self.train_dataset)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        """Tied weights are stored once, which Transformers does only for its own models."""
+        if not self.args.should_save:  # another process of torchrun does
+            return
+        target = Path(str(output_dir or self.args.output_dir))
+        target.mkdir(parents=True, exist_ok=True)
+        save_model(self.model, str(target / SAFE_WEIGHTS_NAME))
+
+    def _load_from_checkpoint(
+        self,
+        resume_from_checkpoint: str,
+        model: Any = None,  # noqa: ARG002
+    ) -> None:
+        load_weights(self.model, Path(resume_from_checkpoint))
+
+
+def load_weights(task: nn.Module, checkpoint: Path) -> None:
+    """Read what a stage saved; every weight must be there."""
+    load_model(task, checkpoint / SAFE_WEIGHTS_NAME)
+
+
+def fit(stage: Stage, run_dir: Path) -> None:
+    """Train the stage's task to the end of its budget, with checkpoints in ``run_dir``/its name.
+
+    Resumes from the last checkpoint that is there. Mixed precision (bfloat16) on a GPU; several
+    processes when started by ``torchrun``; TensorBoard logs beside the checkpoints.
+    """
+    for name, parameter in stage.task.named_parameters():
+        parameter.requires_grad_(re.search(stage.trainable, name) is not None)
+    output = run_dir / stage.name
+    budget = stage.budget
+    arguments = TrainingArguments(
+        output_dir=str(output),
+        max_steps=budget.steps,
+        per_device_train_batch_size=budget.batch_size,
+        learning_rate=budget.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=budget.warmup_steps,
+        weight_decay=budget.weight_decay,
+        max_grad_norm=1.0,
+        bf16=torch.cuda.is_available(),
+        save_steps=budget.save_steps,
+        save_total_limit=2,
+        logging_steps=20,
+        report_to=["tensorboard"],
+        seed=budget.seed,
+        dataloader_num_workers=budget.workers,
+        dataloader_persistent_workers=budget.workers > 0,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        label_names=[],
+    )
+    last = None
+    if output.is_dir():
+        last = get_last_checkpoint(str(output))  # type: ignore[no-untyped-call]
+    if last is not None and Path(last).name == f"checkpoint-{budget.steps}":
+        load_weights(stage.task, Path(last))  # this stage is done
+        return
+    trainer = _StageTrainer(
+        model=stage.task,
+        args=arguments,
+        train_dataset=stage.data,
+        data_collator=stage.collate,
+    )
+    trainer.train(resume_from_checkpoint=last)

@@ -1,0 +1,112 @@
+"""The bundled checkpoint: a compact CNN14 pretrained on tags, then the masking captioner.
+
+The paper keeps its encoder, trained on far more sound, frozen throughout; ours learns on with the
+captions after a start with it frozen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from transformers import GenerationConfig
+
+from model.captioner import CaptionerModel
+from model.config import compact
+from training.data import grammar, pairs, tagging
+from training.data.kinds import KINDS
+from training.data.pairs import CaptionPairs
+from training.data.tagging import TaggingScenes
+from training.fit import Budget, Stage
+from training.recipes.recipe import Plan, Scale, Sources
+from training.tasks import Captioning, Tagging
+from training.tokenizer import train_tokenizer
+
+VOCAB_SIZE = 2000
+EVERYTHING = 10_000_000
+"""More samples than any budget draws: scenes are made on the fly."""
+
+
+def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
+    """Encoder on multi-label tags of mixtures; all the rest on captions; then all on captions."""
+    tokenizer = train_tokenizer(_captions(sources, seed), VOCAB_SIZE)
+    torch.manual_seed(seed)
+    model = CaptionerModel(compact(len(tokenizer)))
+    rate = sources.bank.sample_rate
+    tags = TaggingScenes(
+        sources.bank, size=EVERYTHING, seed=seed, frame=round(model.encoder.frame_s * rate)
+    )
+
+    def captions(seed: int) -> CaptionPairs:
+        return CaptionPairs(
+            sources.bank,
+            tokenizer,
+            size=EVERYTHING,
+            batch_size=scale.batch_size,
+            seed=seed,
+            human=sources.human,
+        )
+
+    def budget(steps: int, learning_rate: float) -> Budget:
+        return Budget(
+            steps=steps,
+            batch_size=scale.batch_size,
+            learning_rate=learning_rate,
+            workers=scale.workers,
+            seed=seed,
+        )
+
+    return Plan(
+        model,
+        tokenizer,
+        GenerationConfig(  # type: ignore[no-untyped-call]
+            num_beams=4,
+            min_length=5,
+            max_length=64,
+            no_repeat_ngram_size=3,
+            length_penalty=1.0,
+            early_stopping=True,
+        ),
+        [
+            Stage(
+                "tagging",
+                Tagging(model.encoder, len(KINDS)),
+                "",
+                tags,
+                tagging.collate,
+                budget(scale.pretraining_steps, 1.5e-3),
+            ),
+            Stage(
+                "captioning",
+                Captioning(model),
+                r"^captioner\.(?!encoder\.)",
+                captions(seed),
+                pairs.collate,
+                budget(scale.captioning_steps, 8e-4),
+            ),
+            Stage(
+                "joint",
+                Captioning(model),
+                "",
+                captions(seed + 1),
+                pairs.collate,
+                budget(scale.joint_steps, 5e-4),
+            ),
+        ],
+    )
+
+
+def _captions(sources: Sources, seed: int) -> list[str]:
+    """What the tokenizer learns from: each clause many times over, and the human sentences."""
+    rng = np.random.default_rng(seed)
+    captions = [caption.caption for caption in sources.human]
+    for kind in sources.bank.kinds:
+        event = grammar.Event(kind, 0.0, 1.0)
+        captions += grammar.captions([event], rng, count=30)
+    for spans in [((0, 1), (2, 3)), ((0, 2), (0, 2)), ((0, 1), (2, 3), (4, 5)), ((0, 2),) * 3]:
+        for _ in range(300):
+            kinds = rng.choice(sources.bank.kinds, len(spans), replace=False)
+            events = [grammar.Event(str(k), *span) for k, span in zip(kinds, spans, strict=True)]
+            captions += grammar.captions(events, rng, count=3)
+    captions += grammar.no_difference_captions(rng, 5)
+    captions += grammar.silence_captions(rng, 5) + grammar.silence_captions(rng, 5, near=True)
+    return captions

@@ -1,0 +1,52 @@
+"""What every recipe is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from model.captioner import CaptionerModel
+from training.data.clotho import RenderableCaption
+from training.data.scenes import SoundBank
+from training.fit import Stage
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The data of a run."""
+
+    bank: SoundBank
+    human: Sequence[RenderableCaption]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much a run may cost."""
+
+    pretraining_steps: int
+    captioning_steps: int
+    joint_steps: int
+    batch_size: int
+    workers: int
+
+
+SCALES = {
+    "full": Scale(3400, 600, 1000, batch_size=32, workers=1),
+    "smoke": Scale(4, 4, 4, batch_size=4, workers=0),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model and how it learns, stage by stage."""
+
+    model: CaptionerModel
+    tokenizer: PreTrainedTokenizerFast
+    generation: GenerationConfig
+    stages: Sequence[Stage]
+
+
+Recipe = Callable[[Sources, Scale, int], Plan]
+"""(sources, scale, seed) -> plan."""
