@@ -219,8 +219,9 @@ def _complete_frames(
         return None
     rest = data[end:].lstrip(b"\0")
     tagged = rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3"))
-    # Without a promise, more junk than one frame has room for is frames gone bad.
-    return data[:end] if promised or tagged or len(rest) <= 1441 else None
+    # Without a promise, a start of a frame, or more than fits in one, is sound gone bad.
+    junk = len(rest) <= 1441 and not rest.startswith(b"\xff")
+    return data[:end] if promised or tagged or junk else None
 
 
 def _complete_mp3(data: bytes) -> bytes | None:

@@ -21,7 +21,7 @@ from model.frontend import LogMel
 from model.types import Difference, Encoded
 
 
-class CaptionerModel(PreTrainedModel):  # type: ignore[misc, unused-ignore]
+class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, unused-ignore]
     """Encoder, adapter, diff block and decoder (Audio Difference Learning, figure 1).
 
     State-dict layout: ``encoder.norm``, ``encoder.blocks.N.{conv1,norm1,conv2,norm2}``,
@@ -50,7 +50,7 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, unused-ignore]
         self.adapter = Linear(self.encoder.width, config.decoder.width)
         self.difference = build_difference(width=config.decoder.width)
         self.decoder = Decoder(bart_config(**config.decoder.model_dump()))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
 
     def _init_weights(self, module: Any) -> None:
         """Every part initializes itself when it is built."""

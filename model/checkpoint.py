@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import yaml
@@ -67,7 +68,7 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
             )
     try:
         config = CaptionerConfig.from_pretrained(path, local_files_only=True)
-        model, report = CaptionerModel.from_pretrained(
+        model, report = cast(Any, CaptionerModel).from_pretrained(
             path,
             config=config,
             dtype=dtype,
@@ -88,8 +89,8 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
     unset = [key for key, kind in _SEARCH.items() if not isinstance(getattr(generation, key), kind)]
     if unset:
         raise CheckpointError(f"generation_config.json in {path} must set {', '.join(unset)}")
-    name = card.get("model_name", path.resolve().name)
-    return Checkpoint(str(name), revision(path), card, model.eval(), tokenizer, generation)
+    title = str(card.get("model_name", path.resolve().name))
+    return Checkpoint(title, revision(path), card, model.eval(), tokenizer, generation)
 
 
 def save(

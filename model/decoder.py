@@ -6,6 +6,7 @@ Shapes: B clips, T frames, D features, L tokens, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,19 +64,20 @@ class Decoder(nn.Module):
     def __init__(self, config: BartConfig) -> None:
         """``config`` is :func:`bart_config`'s."""
         super().__init__()
-        self.bart = BartForConditionalGeneration(config)
+        # Any: Transformers' annotations of generate do not fit its own models.
+        self.bart: Any = BartForConditionalGeneration(config)
         # A place in a clip longer than any heard in training then adds nothing, not noise.
         nn.init.zeros_(self.bart.model.encoder.embed_positions.weight)
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
-        output = self.bart(
+        logits: Tensor = self.bart(
             inputs_embeds=difference.memory,
             attention_mask=difference.mask,
             decoder_input_ids=self._shifted(tokens),
             use_cache=False,
-        )
-        return output.logits  # type: ignore[no-any-return]
+        ).logits
+        return logits
 
     @torch.inference_mode()
     def generate(
@@ -98,10 +100,10 @@ class Decoder(nn.Module):
         memory = self.bart.get_encoder()(
             inputs_embeds=difference.memory, attention_mask=difference.mask
         ).last_hidden_state
-        beams: dict[str, object] = {}
+        beams = {}
         if num_beams > 1:
             beams = {"length_penalty": length_penalty, "early_stopping": early_stopping}
-        tokens = self.bart.generate(
+        tokens: Tensor = self.bart.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory),
             attention_mask=difference.mask,
             do_sample=False,
@@ -113,23 +115,22 @@ class Decoder(nn.Module):
             forced_bos_token_id=self.bart.config.bos_token_id,
             forced_eos_token_id=self.bart.config.eos_token_id,
             **beams,
-        )
-        tokens = tokens[:, 1:]
+        )[:, 1:]
         rows = torch.arange(len(memory), device=memory.device).repeat_interleave(num_captions)
         scores = self._scores(memory[rows], difference.mask[rows], tokens)
         shape = (len(memory), num_captions)
-        return Sequences(tokens.unflatten(0, shape), scores.unflatten(0, shape))
+        return Sequences(tokens.view(*shape, -1), scores.view(shape))
 
     def _scores(self, memory: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """[B, T, D], [B, L] -> [B] mean log-probability of the tokens after the forced first."""
-        logits = self.bart(
+        logits: Tensor = self.bart(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory),
             attention_mask=mask,
             decoder_input_ids=self._shifted(tokens),
             use_cache=False,
         ).logits
         each = logits.float().log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-        real = tokens != self.bart.config.pad_token_id
+        real: Tensor = tokens != self.bart.config.pad_token_id
         real[:, 0] = False
         return (each * real).sum(1) / real.sum(1).clamp(min=1)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from model import checkpoint
 from model.audio import DecodeLimits, decode
+from model.captioner import CaptionerModel
 from model.checkpoint import Checkpoint
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
 from model.types import (
@@ -39,7 +41,7 @@ class Captioner:
         self.name = loaded.name
         self.revision = loaded.revision
         self.card = loaded.card
-        self.model = loaded.model.to(device)
+        self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
         self.device = device
@@ -64,7 +66,7 @@ class Captioner:
             raise CheckpointError(f"there is no device {device!r}: use cpu or cuda") from error
         if place.type not in ("cpu", "cuda"):
             raise CheckpointError(f"device {device!r} is not supported: use cpu or cuda")
-        if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        if place.type == "cuda" and not 0 <= (place.index or 0) < torch.cuda.device_count():
             raise CheckpointError(f"no GPU {device!r} is at hand: use device cpu or auto")
         if dtype == "auto":
             dtype = "bfloat16" if place.type == "cuda" else "float32"
@@ -153,7 +155,7 @@ class Captioner:
         self.caption([clip])
         self.difference([(clip, clip)])
 
-    def _search(self, options: GenerationOptions) -> dict[str, int | float | bool]:
+    def _search(self, options: GenerationOptions) -> dict[str, Any]:
         """The decoder's settings: the checkpoint's own, changed by the options."""
         own = self.generation
         beams = own.num_beams if options.num_beams is None else options.num_beams

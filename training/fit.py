@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,27 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
 
     model: nn.Module
     train_dataset: Sized
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.logged_at = time.perf_counter()
+        self.waited_s = 0.0  # for data, since the last log
+
+    def get_batch_samples(self, *arguments: Any) -> Any:
+        """Take time: mixing on the fly must not starve the model."""
+        began = time.perf_counter()
+        try:
+            return super().get_batch_samples(*arguments)
+        finally:
+            self.waited_s += time.perf_counter() - began
+
+    def log(self, logs: dict[str, float], *arguments: Any, **keywords: Any) -> None:
+        """Log the share of time that the model waited for data, too."""
+        now = time.perf_counter()
+        if "loss" in logs:
+            logs["data_wait"] = round(self.waited_s / (now - self.logged_at), 4)
+            self.waited_s, self.logged_at = 0.0, now
+        super().log(logs, *arguments, **keywords)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002
         """In order: samples are random already, and those of one batch share their length."""

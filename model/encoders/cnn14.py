@@ -6,7 +6,7 @@ Shapes: B clips, S samples, T frames, M mel bands, C channels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -65,7 +65,7 @@ class Cnn14(nn.Module):
         # Where no clip is padded there is nothing to set back, at any depth.
         padded = bool((frames < x.shape[2]).any())
         x = _silence(x, frames) if padded else x
-        for block in self.blocks:
+        for block in cast(Iterable[ConvBlock], self.blocks):
             x = block(x, frames if padded else None)
             frames = frames // block.pool[0]
             x = _silence(x, frames) if padded else x

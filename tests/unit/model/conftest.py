@@ -60,7 +60,7 @@ def make_config() -> Callable[..., CaptionerConfig]:
             encoder=EncoderConfig(widths=(3, 4, 6), pools=((2, 2), (2, 2), (1, 2)), dropout=0.1),
             difference=DifferenceConfig(name=difference),
             decoder=DecoderConfig(
-                vocab_size=VOCAB_SIZE, width=16, layers=2, heads=2, ffn=24, max_positions=64
+                vocab_size=VOCAB_SIZE, width=16, layers=2, heads=2, ffn=24, max_positions=256
             ),
         )
 

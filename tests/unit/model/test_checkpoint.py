@@ -154,7 +154,7 @@ def test_trouble_in_the_generation_settings_is_named(
     saved: Path, name: str, value: str | None
 ) -> None:
     edit_json(saved / "generation_config.json", lambda fields: fields.update({name: value}))
-    assert_refused(saved, "generation_config.json", name)
+    assert_refused(saved, name)
 
 
 @pytest.mark.parametrize(

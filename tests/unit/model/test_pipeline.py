@@ -84,11 +84,11 @@ def test_shortest_clip_is_taken_and_a_shorter_one_is_not(
 def test_longest_clip_is_taken_and_a_longer_one_is_not(
     captioner: Captioner, sound: Callable[..., Tensor]
 ) -> None:
-    longest = captioner.prepare(wav(sound(64 * 200 - 1), 8000))
-    assert captioner.encode([longest])[0].frames.shape == (1, 64, 16)
+    longest = captioner.prepare(wav(sound(256 * 200 - 1), 8000))
+    assert captioner.encode([longest])[0].frames.shape == (1, 256, 16)
     assert captioner.caption([longest])[0].best.text
-    with pytest.raises(AudioTooLong, match=r"lasts 1\.6 s.*send less than"):
-        captioner.prepare(wav(sound(64 * 200), 8000))
+    with pytest.raises(AudioTooLong, match=r"lasts 6\.4 s.*send less than"):
+        captioner.prepare(wav(sound(256 * 200), 8000))
 
 
 # -- batches ----------------------------------------------------------------------------------

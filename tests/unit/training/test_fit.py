@@ -106,6 +106,9 @@ def test_a_stage_learns_and_logs(captioner: CaptionerModel, tmp_path: Path) -> N
     first, last = logged.Scalars("train/loss")
     assert (first.step, last.step) == (20, 40)
     assert last.value < first.value
+    waits = [scalar.value for scalar in logged.Scalars("train/data_wait")]
+    assert len(waits) == 2
+    assert all(0 <= wait <= 1 for wait in waits)
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
@@ -154,6 +157,7 @@ def test_an_empty_pattern_trains_everything_again(
     moved = differing(before, weights(captioner))
     for part in ("encoder.", "adapter.", "difference.", "decoder."):
         assert any(name.startswith(part) for name in moved)
+    assert not any("running_" in name for name in moved)
 
 
 def test_tied_weights_are_stored_once_and_tied_when_loaded(

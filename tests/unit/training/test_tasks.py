@@ -127,7 +127,7 @@ def test_more_padding_changes_nothing(captioning: Captioning) -> None:
     assert captioning(**inputs)["loss"].item() == pytest.approx(before.item(), rel=1e-5)
 
 
-def test_the_frozen_encoder_stays_in_eval_mode(captioning: Captioning) -> None:
+def test_the_encoder_stays_in_eval_mode_also_where_it_learns(captioning: Captioning) -> None:
     captioning.eval().train()
     parts = dict(captioning.captioner.named_children())
     assert captioning.training
@@ -136,7 +136,8 @@ def test_the_frozen_encoder_stays_in_eval_mode(captioning: Captioning) -> None:
     assert all(module.training for module in parts["decoder"].modules())
     parts["encoder"].requires_grad_(True)
     captioning.train()
-    assert all(module.training for module in parts["encoder"].modules())
+    assert not any(module.training for module in parts["encoder"].modules())
+    assert not any(module.training for module in captioning.eval().modules())
 
 
 def test_a_step_trains_all_but_the_encoder(captioning: Captioning) -> None:
@@ -156,6 +157,17 @@ def test_a_step_trains_all_but_the_encoder(captioning: Captioning) -> None:
     # A key's bias shifts all scores of a query alike: the softmax does not see it.
     invisible = {name for name in weights if name.endswith(("k_proj.bias", "key.bias"))}
     assert weights - invisible <= moved
+
+
+def test_an_encoder_that_learns_keeps_its_batch_statistics(captioning: Captioning) -> None:
+    model = captioning.captioner.requires_grad_(True)
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    captioning.train()
+    captioning(**batch())["loss"].backward()
+    torch.optim.SGD(model.parameters(), lr=1.0).step()
+    after = model.encoder.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name, _ in model.encoder.named_parameters()}
 
 
 def difference_gradients(captioning: Captioning, inputs: dict[str, Any]) -> Tensor:
