@@ -99,7 +99,7 @@ def _demo_clips(args: argparse.Namespace) -> int:
 def demo_sounds() -> dict[str, Samples]:
     """Clips made in code, by name, each [S] at ``DEMO_RATE`` hertz; the same ones every time.
 
-    ``siren-and-telephone`` is the sum of ``siren`` and ``telephone``, which have the same power.
+    ``siren-and-knocks`` is the sum of ``siren`` and ``knocks``, which have the same power.
     """
     import numpy as np
 
@@ -110,9 +110,9 @@ def demo_sounds() -> dict[str, Samples]:
         name: synthesize(source, np.random.default_rng(seed), DEMO_RATE, DEMO_SECONDS)
         for name, (source, seed) in DEMO_SOUNDS.items()
     }
-    sounds["telephone"] *= matching_gain(sounds["telephone"], sounds["siren"])
-    sounds["siren-and-telephone"] = sounds["siren"] + sounds["telephone"]
-    scene = ("siren", "telephone", "siren-and-telephone")
+    sounds["knocks"] *= matching_gain(sounds["knocks"], sounds["siren"])
+    sounds["siren-and-knocks"] = sounds["siren"] + sounds["knocks"]
+    scene = ("siren", "knocks", "siren-and-knocks")
     peak = max(float(np.abs(sounds[name]).max()) for name in scene)
     for name in scene:
         sounds[name] *= np.float32(0.9 / peak)

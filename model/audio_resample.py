@@ -24,7 +24,9 @@ def resample(samples: Tensor, source: int, target: int) -> Tensor:
         return samples
     ratio = Fraction(source, target).limit_denominator(math.isqrt(_MAX_KERNEL * target // source))
     resampled: Tensor = _resampler(ratio.numerator, ratio.denominator)(samples)
-    return resampled[: -(-samples.shape[0] * target // source)]
+    # A simpler ratio, and torchaudio's own length in 32-bit floats, can be off either way.
+    missing = -(-samples.shape[0] * target // source) - resampled.shape[0]
+    return nn.functional.pad(resampled, (0, missing))
 
 
 @lru_cache(maxsize=16)

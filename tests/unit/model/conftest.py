@@ -71,15 +71,20 @@ def make_config() -> Callable[..., CaptionerConfig]:
 def make_model(make_config: Callable[..., CaptionerConfig]) -> MakeModel:
     """A tiny model in eval mode with the diff block of this name and random weights."""
 
-    def make(difference: str = "masking", seed: int = 0) -> CaptionerModel:
+    def make(difference: str = "masking") -> CaptionerModel:
         model = CaptionerModel(make_config(difference)).eval()
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(2)
         with torch.no_grad():
             for module in model.modules():
                 _randomize(module, generator)
-            positions = model.decoder.bart.model.encoder.embed_positions.weight
-            positions.normal_(0, 0.5, generator=generator)
-            bias = model.decoder.bart.final_logits_bias
+            bart = model.decoder.bart
+            bart.model.encoder.embed_positions.weight.normal_(0, 0.5, generator=generator)
+            # The next token depends on the memory and the place, not on the last token alone.
+            bart.model.decoder.embed_positions.weight.mul_(2)
+            for layer in bart.model.decoder.layers:
+                layer.encoder_attn.k_proj.weight.mul_(2)
+                layer.encoder_attn.out_proj.weight.mul_(3)
+            bias = bart.final_logits_bias
             bias.normal_(0, 0.3, generator=generator)
             # Sentences of words that do end: no special token but the last, which is likely.
             bias[:, [0, 1, 3]] = -100

@@ -134,7 +134,7 @@ def test_batches_share_a_length_of_5_s_or_sometimes_up_to_10(make: Make) -> None
         assert len(first) == len(last)
         lengths.append(len(first) / RATE)
     long = [seconds for seconds in lengths if seconds != 5]
-    assert 0.18 < len(long) / 400 < 0.32
+    assert len(long) / 400 == pytest.approx(Blend().long_share, abs=0.07)
     assert 6 <= min(long) < 7
     assert 9 < max(long) <= 10
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from model.audio import decode
 from model.pipeline import Captioner
+from model.types import GenerationOptions
 from training import __main__ as command
 from training.evaluate import wav
 from training.train import FINAL, NONE, export, train
@@ -51,10 +52,11 @@ def test_an_exported_checkpoint_captions_and_is_half_the_size(
         decode(wav(rng.uniform(-0.5, 0.5, 24_000).astype(np.float32)), captioner.sample_rate)
         for _ in range(2)
     ]
-    (plain,) = captioner.caption(clips[:1])
+    brief = GenerationOptions(max_new_tokens=8)
+    (plain,) = captioner.caption(clips[:1], brief)
     assert plain.best.tokens > 1
     assert plain.best.text
-    (difference,) = captioner.difference([(clips[0], clips[1])])
+    (difference,) = captioner.difference([(clips[0], clips[1])], brief)
     assert difference.timeline is not None
     assert difference.best.tokens > 1
 
