@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from training.evaluate import FIGURES
@@ -11,7 +13,7 @@ START, END = "<!-- scores -->", "<!-- /scores -->"
 
 
 def scores(results_path: Path) -> str:
-    """The figures and the scores by kind as Markdown."""
+    """The figures, the scores by kind and forty examples as Markdown."""
     results = json.loads(results_path.read_text())
     folds = ", ".join(map(str, results["folds"]))
     lines = [
@@ -38,7 +40,28 @@ def scores(results_path: Path) -> str:
     for kind, row in results["kinds"].items():
         cells = (f"{row[column]:.2f}" if column in row else "" for column in columns)
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines + examples(results["answers"], results["seed"]))
+
+
+def examples(answers: Sequence[Mapping[str, str]], seed: int, count: int = 40) -> list[str]:
+    """A table of ``count`` recordings drawn at random and what was said of them, as it came out."""
+    said = {(a["figure"].removesuffix(", ESC-10"), a["name"].split(" + ")[0]): a for a in answers}
+    names = sorted(name for figure, name in said if figure == "single")
+    drawn = random.Random(seed).sample(names, min(count, len(names)))
+    lines = [
+        "",
+        f"{len(drawn)} recordings drawn at random, as the answers came out:",
+        "",
+        "| recording | its caption | mixed with | the mixture minus that | minus the recording |",
+        "|---|---|---|---|---|",
+    ]
+    for name in drawn:
+        single, aligned, inverse = (said[f, name] for f in ("single", "aligned", "inverse"))
+        lines.append(
+            f"| {name} ({single['wanted']}) | {single['caption']} | {aligned['unwanted']} "
+            f"| {aligned['caption']} | {inverse['caption']} |"
+        )
+    return lines
 
 
 def into_card(card: Path, results_path: Path) -> None:

@@ -41,20 +41,21 @@ class TaggingScenes(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """``samples`` [S] and ``active`` [T, K]."""
         rng = np.random.default_rng((self.seed, index))
-        scene = self._scene(rng)
+        scene = self.scene(rng)
         samples = level(scene.mix(), rng)
         return {
             "samples": torch.from_numpy(samples),
             "active": torch.from_numpy(scene.activity(KINDS, self.frame)),
         }
 
-    def _scene(self, rng: np.random.Generator) -> Scene:
+    def scene(self, rng: np.random.Generator) -> Scene:
+        """What one sample is made of."""
         choice = rng.random()
         if choice < 0.42:
-            return Scene(self.length, (self._whole(rng),))
+            return Scene(self.length, (self.whole(rng),))
         if choice < 0.82:
-            first = self._whole(rng)
-            second = self._whole(rng, avoid=(first.kind,))
+            first = self.whole(rng)
+            second = self.whole(rng, avoid=(first.kind,))
             return Scene(self.length, (first, matched(second, first, rng.normal(0, 4))))
         if choice < 0.97:
             placed: list[Placed] = []
@@ -69,8 +70,11 @@ class TaggingScenes(Dataset[dict[str, Tensor]]):
             return Scene(self.length, tuple(placed))
         return Scene(self.length, ())
 
-    def _whole(self, rng: np.random.Generator, avoid: Sequence[str] = ()) -> Placed:
-        kind, samples = self.bank.draw(rng, avoid=avoid)
+    def whole(
+        self, rng: np.random.Generator, kind: str | None = None, avoid: Sequence[str] = ()
+    ) -> Placed:
+        """A recording over the whole scene: of ``kind`` if given, of none in ``avoid``."""
+        kind, samples = self.bank.draw(rng, kind=kind, avoid=avoid)
         samples = self.bank.vary(samples, rng)
         return Placed(kind, 0, self.bank.window(samples, rng, self.length))
 

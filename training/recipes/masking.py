@@ -1,4 +1,4 @@
-"""The bundled checkpoint: a compact CNN14 pretrained on tags, then the masking captioner.
+"""The bundled checkpoint: a compact CNN14 and the masking block learn tags, then captions.
 
 The paper keeps its encoder, trained on far more sound, frozen throughout; ours learns on with the
 captions after a start with it frozen.
@@ -12,13 +12,14 @@ from transformers import GenerationConfig
 
 from model.captioner import CaptionerModel
 from model.config import compact
-from training.data import grammar, pairs, tagging
+from training.data import comparing, grammar, pairs, tagging
+from training.data.comparing import ComparingScenes
 from training.data.kinds import KINDS
 from training.data.pairs import CaptionPairs
 from training.data.tagging import TaggingScenes
 from training.fit import Budget, Stage
 from training.recipes.recipe import Plan, Scale, Sources
-from training.tasks import Captioning, Tagging
+from training.tasks import Captioning, Comparing, Tagging
 from training.tokenizer import train_tokenizer
 
 VOCAB_SIZE = 2000
@@ -27,14 +28,14 @@ EVERYTHING = 10_000_000
 
 
 def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
-    """Encoder on multi-label tags of mixtures; all the rest on captions; then all on captions."""
+    """Encoder on tags of mixtures, with the diff block on tags of differences; then captions.
+
+    All but the encoder starts on them, then it learns, too.
+    """
     tokenizer = train_tokenizer(_captions(sources, seed), VOCAB_SIZE)
     torch.manual_seed(seed)
     model = CaptionerModel(compact(len(tokenizer)))
-    rate = sources.bank.sample_rate
-    tags = TaggingScenes(
-        sources.bank, size=EVERYTHING, seed=seed, frame=round(model.encoder.frame_s * rate)
-    )
+    frame = round(model.encoder.frame_s * sources.bank.sample_rate)
 
     def captions(seed: int) -> CaptionPairs:
         return CaptionPairs(
@@ -46,10 +47,10 @@ def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
             human=sources.human,
         )
 
-    def budget(steps: int, learning_rate: float) -> Budget:
+    def budget(steps: int, batch_size: int, learning_rate: float) -> Budget:
         return Budget(
             steps=steps,
-            batch_size=scale.batch_size,
+            batch_size=batch_size,
             learning_rate=learning_rate,
             workers=scale.workers,
             seed=seed,
@@ -71,9 +72,17 @@ def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
                 "tagging",
                 Tagging(model.encoder, len(KINDS)),
                 "",
-                tags,
+                TaggingScenes(sources.bank, size=EVERYTHING, seed=seed, frame=frame),
                 tagging.collate,
-                budget(scale.pretraining_steps, 1.5e-3),
+                budget(scale.tagging_steps, scale.batch_size, 1.5e-3),
+            ),
+            Stage(
+                "comparing",
+                Comparing(model, len(KINDS)),
+                "",
+                ComparingScenes(sources.bank, size=EVERYTHING, seed=seed, frame=frame),
+                comparing.collate,
+                budget(scale.comparing_steps, scale.batch_size // 2, 1e-3),
             ),
             Stage(
                 "captioning",
@@ -81,7 +90,7 @@ def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
                 r"^captioner\.(?!encoder\.)",
                 captions(seed),
                 pairs.collate,
-                budget(scale.captioning_steps, 8e-4),
+                budget(scale.captioning_steps, scale.batch_size, 8e-4),
             ),
             Stage(
                 "joint",
@@ -89,7 +98,7 @@ def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
                 "",
                 captions(seed + 1),
                 pairs.collate,
-                budget(scale.joint_steps, 5e-4),
+                budget(scale.joint_steps, scale.batch_size, 4e-4),
             ),
         ],
     )

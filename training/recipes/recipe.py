@@ -25,7 +25,8 @@ class Sources:
 class Scale:
     """How much a run may cost."""
 
-    pretraining_steps: int
+    tagging_steps: int
+    comparing_steps: int
     captioning_steps: int
     joint_steps: int
     batch_size: int
@@ -33,8 +34,8 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale(3400, 600, 1000, batch_size=32, workers=1),
-    "smoke": Scale(4, 4, 4, batch_size=4, workers=0),
+    "full": Scale(4400, 3200, 900, 1800, batch_size=32, workers=1),
+    "smoke": Scale(4, 4, 4, 4, batch_size=4, workers=0),
 }
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from training.evaluate import FIGURES
-from training.report import END, START, into_card, scores
+from training.report import END, START, examples, into_card, scores
+
+
+def answer(figure: str, clip: str, wanted: str | None, unwanted: str | None) -> dict[str, object]:
+    return {
+        "figure": figure,
+        "name": f"{clip} + r.wav" if unwanted else clip,
+        "wanted": wanted,
+        "unwanted": unwanted,
+        "caption": f"{figure} of {clip}",
+    }
 
 
 @pytest.fixture
@@ -23,7 +33,16 @@ def results(tmp_path: Path) -> Path:
                 "seed": 7,
                 "figures": dict.fromkeys(FIGURES, row),
                 "kinds": {"cat": {"single": 0.5, "inverse": 0.25}, "dog": {"aligned": 1.0}},
-                "answers": [],
+                "answers": [
+                    answer(figure, clip, wanted, unwanted)
+                    for clip, kind in (("a.wav", "cat"), ("b.wav", "dog"), ("c.wav", "cow"))
+                    for figure, wanted, unwanted in (
+                        ("single, ESC-10" if kind == "dog" else "single", kind, None),
+                        ("aligned", kind, "rain"),
+                        ("inverse", "rain", kind),
+                        ("equal", None, None),
+                    )
+                ],
             }
         )
     )
@@ -38,8 +57,22 @@ def test_scores_are_two_tables(results: Path) -> None:
         assert f"| {title} | 0.810 | 0.764 to 0.850 | {leak} | 400 |" in lines
     assert "| cat | 0.50 |  |  |  | 0.25 |" in lines
     assert "| dog |  | 1.00 |  |  |  |" in lines
-    tables = [[line for line in lines if line.count("|") == bars] for bars in (6, 7)]
-    assert [len(table) for table in tables] == [2 + len(FIGURES), 4]
+    kinds = lines.index("By kind (share right):") + 2
+    assert sum(line.startswith("|") for line in lines[:kinds]) == 2 + len(FIGURES)
+    assert lines[kinds + 4] == ""
+
+
+def test_examples_are_drawn_at_random_and_stand_as_they_came_out(results: Path) -> None:
+    answers = json.loads(results.read_text())["answers"]
+    rows = examples(answers, seed=0)[5:]
+    assert sorted(rows) == [
+        "| a.wav (cat) | single of a.wav | rain | aligned of a.wav | inverse of a.wav |",
+        "| b.wav (dog) | single, ESC-10 of b.wav | rain | aligned of b.wav | inverse of b.wav |",
+        "| c.wav (cow) | single of c.wav | rain | aligned of c.wav | inverse of c.wav |",
+    ]
+    assert len(examples(answers, seed=0, count=2)) == 5 + 2
+    assert len({tuple(examples(answers, seed=seed, count=1)) for seed in range(20)}) == 3
+    assert examples(answers, seed=7)[5:] == scores(results).splitlines()[-3:]
 
 
 def test_scores_replace_what_is_between_the_marks(results: Path, tmp_path: Path) -> None:

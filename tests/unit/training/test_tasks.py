@@ -1,4 +1,4 @@
-"""The two losses, and what learns from them."""
+"""The three losses, and what learns from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from training.tasks import Captioning, Tagging
+from training.tasks import Captioning, Comparing, Tagging
 
 SAMPLES = 6400
 KINDS = 5
@@ -39,7 +39,8 @@ def labels(clips: int, frames: int) -> Tensor:
 
 def test_tagging_loss_written_out(tagging: Tagging) -> None:
     samples = noise(4, SAMPLES)
-    clip_logits, frame_logits = (logits.detach() for logits in tagging.logits(samples))
+    encoded = tagging.encoder(samples, torch.full((4,), SAMPLES)).frames
+    clip_logits, frame_logits = (logits.detach() for logits in tagging.head(encoded))
     frames = frame_logits.shape[1]
     assert frames == 5
     active = labels(4, frames)
@@ -54,20 +55,18 @@ def test_tagging_loss_written_out(tagging: Tagging) -> None:
                 p = 1 / (1 + math.exp(-frame_logits[clip, frame, kind]))
                 p = p if active[clip, frame, kind] else 1 - p
                 frame_loss -= math.log(p) / (4 * frames)
-    output = tagging(samples, active)
     assert clip_loss > 0.1
-    assert output["loss"].item() == pytest.approx(clip_loss + 0.25 * frame_loss, rel=1e-5)
-    assert torch.equal(output["logits"], clip_logits)
-    assert not output["logits"].requires_grad
+    loss = tagging(samples, active)["loss"].item()
+    assert loss == pytest.approx(clip_loss + 0.25 * frame_loss, rel=1e-5)
 
 
 def test_silent_clips_have_no_clip_loss(tagging: Tagging) -> None:
     samples = noise(3, SAMPLES)
     tagging(samples, torch.zeros(3, 5, KINDS))["loss"].backward()
-    assert not tagging.clip_head.weight.grad.any()
-    assert tagging.frame_head.weight.grad.any()
+    assert not tagging.head.clip.weight.grad.any()
+    assert tagging.head.frame.weight.grad.any()
     tagging(samples, labels(3, 5))["loss"].backward()
-    assert tagging.clip_head.weight.grad.any()
+    assert tagging.head.clip.weight.grad.any()
 
 
 def test_labels_beyond_the_last_encoder_frame_are_cut(tagging: Tagging) -> None:
@@ -77,8 +76,40 @@ def test_labels_beyond_the_last_encoder_frame_are_cut(tagging: Tagging) -> None:
 
 
 def test_tagging_starts_from_absent_kinds(tagging: Tagging) -> None:
-    _, frames = tagging.logits(noise(2, SAMPLES))
+    _, frames = tagging.head(tagging.encoder(noise(2, SAMPLES), torch.full((2,), SAMPLES)).frames)
     assert frames.sigmoid().mean() < 0.1
+
+
+# Comparing ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def comparing(captioner: CaptionerModel) -> Comparing:
+    return Comparing(captioner, KINDS).eval()
+
+
+def test_comparing_loss_is_that_of_the_scenes_and_of_their_difference(
+    comparing: Comparing, captioner: CaptionerModel
+) -> None:
+    """The road is the captioner's own: encode, compare."""
+    samples, lengths = noise(4, SAMPLES), torch.full((4,), SAMPLES)
+    active = torch.cat([labels(4, 5), labels(2, 5).flip(1)])
+    both = captioner.encode(samples, lengths)
+    difference = captioner.compare(both.take([0, 1]), both.take([2, 3]), torch.tensor([0, 1]))
+    head = comparing.head
+    wanted = head.loss(both.frames, active[:4]) + head.loss(difference.memory, active[4:])
+    assert comparing(samples, active)["loss"].item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_comparing_teaches_all_but_the_decoder(
+    comparing: Comparing, captioner: CaptionerModel
+) -> None:
+    comparing.train()
+    comparing(noise(4, SAMPLES), torch.cat([labels(4, 5), labels(2, 5)]))["loss"].backward()
+    taught = {name for name, p in captioner.named_parameters() if p.grad is not None}
+    assert taught == {
+        name for name, _ in captioner.named_parameters() if not name.startswith("decoder.")
+    }
 
 
 # Captioning --------------------------------------------------------------------------------------

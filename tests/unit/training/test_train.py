@@ -17,7 +17,7 @@ from training import __main__ as command
 from training.evaluate import wav
 from training.train import FINAL, NONE, export, train
 
-STAGES = ("tagging", "captioning", "joint")
+STAGES = ("tagging", "comparing", "captioning", "joint")
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +70,19 @@ def encoder(weights: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_encoder_is_pretrained_then_frozen_then_learns_on(run_dir: Path) -> None:
-    tagging, captioning, joint = (
+    tagging, comparing, captioning, joint = (
         encoder(run_dir / stage / "checkpoint-4" / "model.safetensors") for stage in STAGES
     )
     final = encoder(run_dir / FINAL / "model.safetensors")
     assert tagging
-    assert tagging.keys() == captioning.keys() == joint.keys() == final.keys()
-    for name, pretrained in tagging.items():
+    assert tagging.keys() == comparing.keys() == captioning.keys() == joint.keys() == final.keys()
+    for name, pretrained in comparing.items():
         assert torch.equal(captioning[name], pretrained)
         assert torch.equal(final[name], joint[name])
         if "running_" in name:
             assert torch.equal(joint[name], pretrained)
-    assert any(not torch.equal(joint[name], tagging[name]) for name in tagging)
+    assert any(not torch.equal(comparing[name], tagging[name]) for name in tagging)
+    assert any(not torch.equal(joint[name], comparing[name]) for name in tagging)
 
 
 def test_a_finished_run_is_not_trained_again(run_dir: Path) -> None:

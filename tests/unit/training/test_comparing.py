@@ -1,0 +1,102 @@
+"""Pairs of scenes: a function of seed and index, with labels that are true of all three parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from training.data.comparing import ComparingScenes, collate
+from training.data.kinds import KINDS
+from training.data.scenes import Placed, Scene, SoundBank
+
+FRAME = 1280
+SECONDS = 0.96
+
+
+@pytest.fixture
+def pairs(bank: SoundBank) -> ComparingScenes:
+    return ComparingScenes(bank, size=1000, seed=0, frame=FRAME, seconds=SECONDS)
+
+
+def present(active: Tensor) -> set[int]:
+    """The kinds of one part, from its [T, K]."""
+    return set(active.any(dim=0).nonzero().flatten().tolist())
+
+
+def test_a_pair_is_decided_by_seed_and_index_alone(pairs: ComparingScenes, bank: SoundBank) -> None:
+    again = ComparingScenes(bank, size=1000, seed=0, frame=FRAME, seconds=SECONDS)
+    other = ComparingScenes(bank, size=1000, seed=1, frame=FRAME, seconds=SECONDS)
+    for index in range(10):
+        assert torch.equal(pairs[index]["samples"], again[index]["samples"])
+        assert torch.equal(pairs[index]["active"], again[index]["active"])
+        assert not torch.equal(pairs[index]["samples"], other[index]["samples"])
+
+
+def test_the_difference_is_what_the_input_has_and_the_reference_has_not(
+    pairs: ComparingScenes,
+) -> None:
+    for index in range(150):
+        input_, reference, difference = pairs[index]["active"]
+        assert present(difference) == present(input_) - present(reference)
+        for kind in present(difference):  # heard when it is in the input
+            assert torch.equal(difference[:, kind], input_[:, kind])
+
+
+def test_every_relation_of_input_and_reference_occurs(pairs: ComparingScenes) -> None:
+    seen: Counter[str] = Counter()
+    for index in range(300):
+        input_, reference, difference = map(present, pairs[index]["active"])
+        if input_ and not difference:
+            seen["all held"] += 1
+        elif input_ and difference != input_:
+            seen["some held"] += 1
+        elif input_ and reference:
+            seen["unrelated"] += 1
+        if reference - input_:
+            seen["more in the reference"] += 1
+    assert seen["all held"] > 300 * 0.12
+    assert seen["some held"] > 300 * 0.3
+    assert seen["unrelated"] > 300 * 0.2
+    assert seen["more in the reference"] > 300 * 0.3
+
+
+def test_what_is_held_is_aligned_shifted_or_another_recording(
+    pairs: ComparingScenes, bank: SoundBank
+) -> None:
+    rng = np.random.default_rng(0)
+    length = int(SECONDS * bank.sample_rate)
+    kind, samples = bank.draw(rng)
+    sound = Placed(kind, 0, bank.window(samples, rng, length))
+    original = sound.samples / np.linalg.norm(sound.samples)
+    found: Counter[str] = Counter()
+    for _ in range(120):
+        again = Scene(length, (pairs.again(sound, length, rng),)).mix()
+        again /= np.linalg.norm(again)
+        spectrum = np.fft.rfft(again) * np.conj(np.fft.rfft(original))
+        best = float(np.fft.irfft(spectrum, length).max())
+        if np.allclose(again, original, atol=1e-4):
+            found["aligned"] += 1
+        elif best > 0.999:
+            found["shifted"] += 1
+        else:
+            found["other"] += 1
+    assert found["aligned"] / 120 == pytest.approx(0.4, abs=0.15)
+    assert found["shifted"] / 120 == pytest.approx(0.3, abs=0.15)
+    assert found["other"] / 120 == pytest.approx(0.3, abs=0.15)
+
+
+def test_collate_puts_inputs_before_references_before_differences(pairs: ComparingScenes) -> None:
+    items = [pairs[index] for index in range(3)]
+    batch = collate(items)
+    length = int(SECONDS * pairs.bank.sample_rate)
+    assert batch["samples"].shape == (6, length)
+    assert batch["active"].shape == (9, length // FRAME, len(KINDS))
+    for pair, item in enumerate(items):
+        assert torch.equal(batch["samples"][pair], item["samples"][0])
+        assert torch.equal(batch["samples"][3 + pair], item["samples"][1])
+        for part in range(3):
+            assert torch.equal(batch["active"][3 * part + pair], item["active"][part])
