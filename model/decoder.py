@@ -5,25 +5,15 @@ Shapes: B clips, T frames, D features, L tokens, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import BartConfig, BartForConditionalGeneration
-from transformers.modeling_outputs import BaseModelOutput
 
+from model.generation import Search, Sequences, search
+from model.incremental import IncrementalDecoder
 from model.types import Difference
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """Token sequences found for B clips, best first, N per clip."""
-
-    tokens: Tensor
-    """[B, N, L] without the start token, padded after the end-of-sentence token."""
-    scores: Tensor
-    """[B, N] mean log-probability per generated token."""
 
 
 def bart_config(
@@ -97,42 +87,30 @@ class Decoder(nn.Module):
         ``max_new_tokens`` counts the end-of-sentence token but not the forced first one;
         ``min_length`` counts as Transformers does, start and first token included.
         """
+        config = self.bart.config
         memory = self.bart.get_encoder()(
             inputs_embeds=difference.memory, attention_mask=difference.mask
         ).last_hidden_state
-        beams = {}
-        if num_beams > 1:
-            beams = {"length_penalty": length_penalty, "early_stopping": early_stopping}
-        tokens: Tensor = self.bart.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=memory),
-            attention_mask=difference.mask,
-            do_sample=False,
-            num_beams=num_beams,
-            num_return_sequences=num_captions,
-            max_length=max_new_tokens + 2,
-            min_length=min(min_length, max_new_tokens + 1),
-            no_repeat_ngram_size=no_repeat_ngram_size,
-            forced_bos_token_id=self.bart.config.bos_token_id,
-            forced_eos_token_id=self.bart.config.eos_token_id,
-            **beams,
-        )[:, 1:]
-        rows = torch.arange(len(memory), device=memory.device).repeat_interleave(num_captions)
-        scores = self._scores(memory[rows], difference.mask[rows], tokens)
-        shape = (len(memory), num_captions)
-        return Sequences(tokens.view(*shape, -1), scores.view(shape))
-
-    def _scores(self, memory: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
-        """[B, T, D], [B, L] -> [B] mean log-probability of the tokens after the forced first."""
-        logits: Tensor = self.bart(
-            encoder_outputs=BaseModelOutput(last_hidden_state=memory),
-            attention_mask=mask,
-            decoder_input_ids=self._shifted(tokens),
-            use_cache=False,
-        ).logits
-        each = logits.float().log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-        real: Tensor = tokens != self.bart.config.pad_token_id
-        real[:, 0] = False
-        return (each * real).sum(1) / real.sum(1).clamp(min=1)
+        max_length = max_new_tokens + 2
+        prompt = torch.tensor(
+            [[config.decoder_start_token_id, config.bos_token_id]], device=memory.device
+        )
+        steps = IncrementalDecoder(self.bart, memory, difference.mask, num_beams, max_new_tokens)
+        return search(
+            steps,
+            prompt.expand(len(memory), -1),
+            Search(
+                num_beams=num_beams,
+                num_captions=num_captions,
+                max_length=max_length,
+                min_length=min(min_length, max_length - 1),
+                no_repeat_ngram_size=no_repeat_ngram_size,
+                length_penalty=length_penalty,
+                early_stopping=early_stopping or num_beams == 1,
+                eos_token_id=config.eos_token_id,
+                pad_token_id=config.pad_token_id,
+            ),
+        )
 
     def _shifted(self, tokens: Tensor) -> Tensor:
         """What the decoder sees before each token: the start token, then all but the last."""

@@ -5,6 +5,7 @@ Shapes: S samples, T encoder frames.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class Captioner:
         self.dtype: torch.dtype = loaded.model.dtype
         self.sample_rate = loaded.model.config.front_end.sample_rate
         self.frame_s = loaded.model.encoder.frame_s
+        self.call_cost_s = 1.0
+        """What a call of ``encode`` costs besides its audio, in seconds of audio."""
 
     @classmethod
     def from_dir(cls, path: Path, device: str = "auto", dtype: str = "auto") -> Captioner:
@@ -133,6 +136,10 @@ class Captioner:
             for row, (clip, reference) in enumerate(pairs)
         ]
 
+    def check(self, options: GenerationOptions) -> None:
+        """Raise OptionsError if the options cannot be met."""
+        self._search(options)
+
     def caption(
         self, clips: Sequence[Waveform], options: GenerationOptions = DEFAULTS
     ) -> list[Description]:
@@ -149,11 +156,30 @@ class Captioner:
         return self.describe(list(zip(encoded[::2], encoded[1::2], strict=True)), options)
 
     def warm_up(self) -> None:
-        """Run one clip and one difference, so that the first request finds everything loaded."""
-        samples = torch.zeros(5 * self.sample_rate)
-        clip = Waveform(samples, self.sample_rate, SourceInfo(5.0, self.sample_rate, 1, "wav"))
+        """Run one clip and one difference, so that the first request finds everything loaded.
+
+        Measures ``call_cost_s``, too.
+        """
+        clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])
+        short, long = self._encode_s(1), self._encode_s(9)
+        second = max((long - short) / 8, short / 60)  # noise must not make audio free
+        self.call_cost_s = max(0.0, short / second - 1)
+
+    def _encode_s(self, seconds: int) -> float:
+        """How long a call for one clip takes: the faster of two."""
+        clip = self._silence(seconds)
+        taken = []
+        for _ in range(2):
+            began = time.perf_counter()
+            self.encode([clip])
+            taken.append(time.perf_counter() - began)
+        return min(taken)
+
+    def _silence(self, seconds: int) -> Waveform:
+        source = SourceInfo(float(seconds), self.sample_rate, 1, "wav")
+        return Waveform(torch.zeros(seconds * self.sample_rate), self.sample_rate, source)
 
     def _search(self, options: GenerationOptions) -> dict[str, Any]:
         """The decoder's settings: the checkpoint's own, changed by the options."""

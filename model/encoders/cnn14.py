@@ -22,7 +22,8 @@ class Cnn14(nn.Module):
 
     Padding never changes a result: after every convolution the frames beyond a clip's end are
     set back to the zeros that the clip alone would have met there, and a pooled frame counts only
-    when all of it lies inside the clip.
+    when all of it lies inside the clip. With ``fixed_frames`` the network hears the padding, as
+    the DCASE 2023 task 6A baseline does.
     """
 
     def __init__(
@@ -32,8 +33,12 @@ class Cnn14(nn.Module):
         widths: Sequence[int],
         pools: Sequence[tuple[int, int]],
         dropout: float,
+        fixed_frames: int | None = None,
     ) -> None:
-        """One block per entry of ``widths`` (channels) and ``pools`` (frames, bands)."""
+        """One block per entry of ``widths`` (channels) and ``pools`` (frames, bands).
+
+        ``fixed_frames``: log-mel frames every clip is zero-filled or cut to; None is its own.
+        """
         super().__init__()
         self.front_end = front_end
         self.norm = nn.BatchNorm1d(front_end.mels)
@@ -43,6 +48,7 @@ class Cnn14(nn.Module):
         )
         self.width = widths[-1]
         self.time_pool = math.prod(pool[0] for pool in pools)
+        self.fixed_frames = fixed_frames
 
     @property
     def frame_s(self) -> float:
@@ -60,6 +66,14 @@ class Cnn14(nn.Module):
 
     def from_log_mel(self, log_mel: Tensor, frames: Tensor) -> Encoded:
         """[B, T, M] of which ``frames`` [B] are real -> encoder frames."""
+        if self.fixed_frames is None:
+            return self._convolve(log_mel, frames)
+        filled = _fill(log_mel, frames, self.fixed_frames)
+        heard = self._convolve(filled, torch.full_like(frames, self.fixed_frames)).frames
+        # The baseline samples its mask at the first log-mel frame of each pooled one.
+        return Encoded(heard, _mask((frames - 1) // self.time_pool + 1, heard.shape[1]))
+
+    def _convolve(self, log_mel: Tensor, frames: Tensor) -> Encoded:
         x = self.norm(log_mel.to(self.norm.weight.dtype).transpose(1, 2)).transpose(1, 2)
         x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         # Where no clip is padded there is nothing to set back, at any depth.
@@ -90,6 +104,12 @@ class ConvBlock(nn.Module):
         x = F.relu_(self.norm1(self.conv1(x)))
         x = F.relu_(self.norm2(self.conv2(x if frames is None else _silence(x, frames))))
         return cast(Tensor, self.dropout(F.avg_pool2d(x, self.pool)))
+
+
+def _fill(log_mel: Tensor, frames: Tensor, total: int) -> Tensor:
+    """[B, T, M] of which ``frames`` [B] are real -> [B, total, M], zeros beyond them."""
+    cut = F.pad(log_mel, (0, 0, 0, total - log_mel.shape[1]))
+    return cut.masked_fill(~_mask(frames, total)[:, :, None], 0.0)
 
 
 def _silence(x: Tensor, frames: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,45 @@ def test_from_dir(model: CaptionerModel, save_checkpoint: Callable[..., Path]) -
     assert (captioner.sample_rate, captioner.frame_s) == (8000, 0.025)
     assert json.loads(json.dumps(captioner.card))["classes"] == ["dog"]
     captioner.warm_up()
+
+
+@pytest.mark.parametrize(
+    ("taken", "cost"),
+    [
+        ({1: 0.04, 9: 0.12}, 3.0),  # 10 ms a second of audio, 30 ms a call
+        ({1: 0.01, 9: 0.09}, 0.0),
+        ({1: 0.01, 9: 0.25}, 0.0),  # longer clips cost more a second: never less than nothing
+        ({1: 0.06, 9: 0.05}, 59.0),  # noise, or a device that does not feel audio
+    ],
+)
+def test_warming_up_measures_what_a_call_costs(
+    any_captioner: Captioner,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: dict[int, float],
+    cost: float,
+) -> None:
+    monkeypatch.setattr(any_captioner, "call_cost_s", 1.0)  # to be restored
+    monkeypatch.setattr(any_captioner, "_encode_s", taken.__getitem__)
+    any_captioner.warm_up()
+    assert any_captioner.call_cost_s == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(num_beams=9),
+        GenerationOptions(num_beams=2, num_captions=3),
+        GenerationOptions(max_new_tokens=101),
+    ],
+)
+def test_check_refuses_what_describe_refuses(
+    any_captioner: Captioner, make_waveform: MakeWaveform, options: GenerationOptions
+) -> None:
+    with pytest.raises(OptionsError) as checked:
+        any_captioner.check(options)
+    with pytest.raises(OptionsError, match=re.escape(str(checked.value))):
+        any_captioner.caption([make_waveform(1600)], options)
+    any_captioner.check(GenerationOptions(num_beams=8, num_captions=8, max_new_tokens=100))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
