@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from service import errors, logging
-from service.engine import Engine, Pipeline
+from service.engine import Engine
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.routes import add_routes, version
 from service.settings import Settings
+from service.worker import Pipeline
 
 # For what is left when the engine is done: writing the last answers out.
 _LAST_WORDS_S = 2

@@ -14,16 +14,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from service.picking import Entry, Item, Result, pick
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
+# An entry that has waited for so many batches goes before those of a better length.
+_PATIENCE = 2
 
 
 class QueueFull(Exception):
@@ -55,44 +56,6 @@ class Limits:
     max_queue: int
     max_queue_cost: float
     max_wait_s: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Entry(Generic[Item, Result]):
-    """An item in the queue and the future of its result."""
-
-    item: Item
-    length: float
-    count: int
-    deadline: float
-    queued_at: float
-    future: Future[Result]
-
-    @property
-    def cost(self) -> float:
-        """What the item costs alone."""
-        return self.length * self.count
-
-
-def pick(
-    entries: Iterable[Entry[Item, Result]], max_count: int, max_cost: float
-) -> list[Entry[Item, Result]]:
-    """The oldest entry (the first), and those closest to its length that the budget holds.
-
-    The oldest always goes, even over the budget: nothing starves.
-    """
-    ordered = list(entries)
-    batch = ordered[:1]
-    if not batch:
-        return []
-    oldest = batch[0]
-    longest, count = oldest.length, oldest.count
-    for entry in sorted(ordered[1:], key=lambda entry: abs(entry.length - oldest.length)):
-        new_longest, new_count = max(longest, entry.length), count + entry.count
-        if new_count <= max_count and new_longest * new_count <= max_cost:
-            batch.append(entry)
-            longest, count = new_longest, new_count
-    return batch
 
 
 class Batcher(Generic[Item, Result]):
@@ -266,6 +229,7 @@ class Batcher(Generic[Item, Result]):
                 (entry for entry in self._queue.values() if entry.deadline > now),
                 self._limits.max_count,
                 self._limits.max_cost,
+                overdue_before=now - _PATIENCE * self._batch_s,
             )
             for entry in (*late, *batch):
                 del self._queue[entry.future]

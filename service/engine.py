@@ -1,99 +1,36 @@
-"""The road of a request: decode pool -> batcher -> pipeline; warm-up, drain and health.
+"""The road of a request: decode pool -> batcher -> worker; warm-up, drain and health.
 
-Everything here runs on the event loop, but ``_prepare`` (decode pool) and ``_warm_up`` and
-``_run`` (model thread).
+Everything here runs on the event loop, but ``_prepare`` on the decode pool.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO
 
 import torch
 
 from model.audio import DecodeLimits
-from model.errors import AudioError, EmptyAudio, OptionsError
-from model.types import Description, Encoded, GenerationOptions, Waveform
+from model.errors import AudioError, EmptyAudio
+from model.types import Description, GenerationOptions, SourceInfo
 from service.batcher import Batcher, DeadlinePassed, Limits, QueueFull, WorkerDied
-from service.errors import DeviceFailed, NotReady
+from service.cache import EncoderCache
+from service.errors import NotReady
 from service.metrics import Metrics
-from service.settings import Settings
-
-T = TypeVar("T")
-
-
-class Pipeline(Protocol):
-    """What the service needs of a captioner; ``model.pipeline.Captioner`` is one."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def revision(self) -> str: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
-    @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
-    @property
-    def sample_rate(self) -> int: ...  # noqa: D102
-    @property
-    def frame_s(self) -> float: ...  # noqa: D102
-    @property
-    def card(self) -> dict[str, object]: ...  # noqa: D102
-
-    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
-        """Decode one file; thread-safe; raises AudioError."""
-
-    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
-        """Encode one padded batch; model thread only."""
-
-    def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
-    ) -> list[Description]:
-        """Generate one batch; None asks for a plain caption; raises OptionsError."""
-
-    def warm_up(self) -> None:
-        """Pay first-call costs; model thread only."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One request: a clip to caption, or an input and a reference."""
-
-    clips: tuple[Waveform, ...]
-    options: GenerationOptions
-    both: bool
-    queued_at: float
-
-    def pairs(self, encoded: Sequence[Encoded]) -> list[tuple[Encoded, Encoded | None]]:
-        """What is to be described: one direction, or two."""
-        if len(encoded) == 1:
-            return [(encoded[0], None)]
-        first, second = encoded
-        return [(first, second), (second, first)] if self.both else [(first, second)]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the model thread made of a job; seconds."""
-
-    descriptions: list[Description]
-    queue_s: float
-    encode_s: float
-    generate_s: float
-    batch_size: int
+from service.settings import MIB, Settings
+from service.worker import Clip, Job, Pipeline, Work, Worker
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a request is answered with; ``stages`` maps a stage to its seconds."""
 
-    clips: tuple[Waveform, ...]
+    sources: tuple[SourceInfo, ...]
     descriptions: list[Description]
     stages: dict[str, float]
     batch_size: int
@@ -108,8 +45,9 @@ class Engine:
         self._metrics = metrics
         self._decode_limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
         self._pool = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="decode")
+        self._cache = EncoderCache(int(settings.cache_mb * MIB), pipeline.revision)
         self._batcher: Batcher[Job, Work] = Batcher(
-            self._run,
+            Worker(pipeline, self._cache, metrics).run,
             Limits(
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
@@ -121,11 +59,14 @@ class Engine:
             is_fatal=lambda error: isinstance(error, torch.AcceleratorError),
         )
         self._accepted = 0
+        self._accepted_bytes = 0
         self._drain_began: float | None = None
         metrics.model(
             pipeline.name, pipeline.revision, str(pipeline.device), dtype_name(pipeline.dtype)
         )
         metrics.watch("queue_depth", lambda: self._batcher.depth)
+        metrics.watch("queue_limit", lambda: settings.max_queue)
+        metrics.watch("request_timeout_seconds", lambda: settings.request_timeout_s)
         metrics.watch("queue_audio_seconds", lambda: self._batcher.queued_cost)
         metrics.watch("model_ready", lambda: float(self.trouble() is None))
         metrics.watch("device_memory_bytes", self._device_memory)
@@ -184,22 +125,27 @@ class Engine:
     # -- requests -----------------------------------------------------------------------------
 
     @contextmanager
-    def admit(self) -> Iterator[None]:
+    def admit(self, size: int) -> Iterator[None]:
         """Hold a place from before a request's body is read until its answer is made.
 
-        Raises WorkerDied, NotReady or QueueFull.
+        ``size`` is the body's in bytes, or the most it may be. Raises WorkerDied, NotReady or
+        QueueFull.
         """
         self.check()
+        full_bytes = self._accepted_bytes + size > self._settings.max_queue_mb * MIB
         if (
             self._accepted >= self._settings.max_queue
+            or (self._accepted and full_bytes)
             or self._batcher.queued_cost >= self._settings.max_queue_seconds
         ):
             raise QueueFull("the queue is full; try again later", self._batcher.eta_s)
         self._accepted += 1
+        self._accepted_bytes += size
         try:
             yield
         finally:
             self._accepted -= 1
+            self._accepted_bytes -= size
 
     async def answer(
         self,
@@ -214,6 +160,7 @@ class Engine:
         OptionsError, QueueFull, DeadlinePassed, Closed, WorkerDied or DeviceFailed, and what
         the pipeline raised for this request alone. Cancelling withdraws it from the queue.
         """
+        self.pipeline.check(options)
         loop = asyncio.get_running_loop()
         began = time.monotonic()
         async with before(deadline, "the audio was not decoded in time; try again later"):
@@ -226,13 +173,13 @@ class Engine:
         queued = time.monotonic()
         future = self._batcher.submit(
             Job(tuple(clips), options, both, queued),
-            length=max(clip.duration_s for clip in clips),
+            length=max(clip.source.duration_s for clip in clips),
             count=len(clips),
             deadline=deadline,
         )
         work = await _result(future, deadline)
         return Answer(
-            tuple(clips),
+            tuple(clip.source for clip in clips),
             work.descriptions,
             {
                 "decode": queued - began,
@@ -243,51 +190,18 @@ class Engine:
             work.batch_size,
         )
 
-    def _prepare(self, name: str, file: BinaryIO) -> Waveform:
+    def _prepare(self, name: str, file: BinaryIO) -> Clip:
         data = file.read()
         if not data:
             raise EmptyAudio(f"{name}: the file is empty; send an audio file")
+        key = self._cache.key(data)
+        if (heard := self._cache.get(key)) is not None:
+            return Clip(key, heard.source, heard.encoded)
         try:
-            return self.pipeline.prepare(data, self._decode_limits)
+            waveform = self.pipeline.prepare(data, self._decode_limits)
         except AudioError as error:
             raise type(error)(f"{name}: {error}") from error
-
-    # -- the model thread ---------------------------------------------------------------------
-
-    def _run(self, jobs: Sequence[Job]) -> list[Work | Exception]:
-        """One batch: encode every clip at once, then generate once per set of options."""
-        try:
-            return self._encode_and_describe(jobs)
-        except torch.OutOfMemoryError as error:
-            raise DeviceFailed(
-                "the device ran out of memory; send a shorter clip or ask for fewer beams"
-            ) from error
-
-    def _encode_and_describe(self, jobs: Sequence[Job]) -> list[Work | Exception]:
-        began = time.monotonic()
-        clips = [clip for job in jobs for clip in job.clips]
-        self._metrics.batch([clip.duration_s for clip in clips])
-        encoded = _deal(self.pipeline.encode(clips), [len(job.clips) for job in jobs])
-        pairs = [job.pairs(rows) for job, rows in zip(jobs, encoded, strict=True)]
-        encode_s = time.monotonic() - began
-
-        groups: dict[GenerationOptions, list[int]] = {}
-        for index, job in enumerate(jobs):
-            groups.setdefault(job.options, []).append(index)
-        results: dict[int, Work | Exception] = {}
-        for options, members in groups.items():
-            try:
-                flat = self.pipeline.describe([p for i in members for p in pairs[i]], options)
-            except OptionsError as error:
-                results.update({i: OptionsError(*error.args) for i in members})
-                continue
-            generate_s = time.monotonic() - began - encode_s
-            self._metrics.generated(sum(c.tokens for d in flat for c in d.captions))
-            described = _deal(flat, [len(pairs[i]) for i in members])
-            for i, descriptions in zip(members, described, strict=True):
-                queue_s = began - jobs[i].queued_at
-                results[i] = Work(descriptions, queue_s, encode_s, generate_s, len(clips))
-        return [results[index] for index in range(len(jobs))]
+        return Clip(key, waveform.source, waveform)
 
     def _device_memory(self) -> float:
         if self.pipeline.device.type != "cuda":
@@ -319,14 +233,6 @@ async def _result(future: Future[Work], deadline: float) -> Work:
         return await waiter
     finally:
         waiter.cancel()
-
-
-def _deal(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
-    """Cut a flat list into runs of the given sizes."""
-    if len(values) != sum(sizes):
-        raise RuntimeError(f"the pipeline gave {len(values)} results for {sum(sizes)} inputs")
-    rest = iter(values)
-    return [list(islice(rest, size)) for size in sizes]
 
 
 def dtype_name(dtype: torch.dtype) -> str:

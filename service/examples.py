@@ -47,6 +47,7 @@ INFO: dict[str, object] = {
         "max_upload_mb": 25,
         "max_audio_seconds": 60,
         "max_queue": 256,
+        "max_queue_mb": 1024,
         "max_queue_seconds": 3600,
         "max_batch_size": 32,
         "max_batch_seconds": 320,

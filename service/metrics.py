@@ -78,10 +78,10 @@ class Metrics:
             "cancelled", "Requests whose client went away.", (), prefix, registry=registry
         )
         self._cache_hits = Counter(
-            "cache_hits", "Clips found in the encoder cache.", (), prefix, registry=registry
+            "cache_hits", "Clips whose frames were at hand.", (), prefix, registry=registry
         )
         self._cache_misses = Counter(
-            "cache_misses", "Clips not in the encoder cache.", (), prefix, registry=registry
+            "cache_misses", "Clips that were encoded.", (), prefix, registry=registry
         )
         self._model_info = Gauge(
             "model_info",
@@ -94,6 +94,8 @@ class Metrics:
             name: Gauge(name, help_text, (), prefix, registry=registry)
             for name, help_text in (
                 ("queue_depth", "Requests that wait for the model."),
+                ("queue_limit", "Most requests accepted and not yet answered."),
+                ("request_timeout_seconds", "A request's deadline."),
                 ("queue_audio_seconds", "Seconds of audio that wait for the model."),
                 ("model_ready", "1 when requests are taken."),
                 ("device_memory_bytes", "Memory held on the model's device; 0 on a CPU."),
@@ -111,10 +113,18 @@ class Metrics:
         """Say what is served."""
         self._model_info.labels(name, revision, device, dtype).set(1)
 
-    def batch(self, lengths: Sequence[float]) -> None:
-        """Count a batch by its clips' lengths in seconds."""
-        self._batch_size.observe(len(lengths))
-        self._padding.observe(1 - sum(lengths) / (max(lengths) * len(lengths)))
+    def batch(self, clips: int, encoded: Sequence[Sequence[float]]) -> None:
+        """Count a batch of ``clips``; ``encoded`` are the lengths of those that ran together.
+
+        Lengths in seconds, by padded batch; all other clips were known already.
+        """
+        self._batch_size.observe(clips)
+        misses = sum(map(len, encoded))
+        self._cache_misses.inc(misses)
+        self._cache_hits.inc(clips - misses)
+        if misses:
+            padded = sum(max(lengths) * len(lengths) for lengths in encoded)
+            self._padding.observe(1 - sum(map(sum, encoded)) / padded)
 
     def generated(self, tokens: int) -> None:
         """Count generated tokens."""

@@ -23,7 +23,7 @@ from service.engine import Answer, Engine, before, dtype_name
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
-from service.uploads import read_form
+from service.uploads import announced, read_form
 
 T = TypeVar("T")
 F = TypeVar("F", bound=schemas.Form)
@@ -80,7 +80,7 @@ async def caption(request: Request) -> schemas.CaptionResponse:
     _, answer = await _answer(request, schemas.CaptionForm, "file")
     return schemas.CaptionResponse(
         **dict(schemas.captioned(answer.descriptions[0])),
-        audio=schemas.Audio.of(answer.clips[0].source),
+        audio=schemas.Audio.of(answer.sources[0]),
         **_common(request, answer),
     )
 
@@ -94,8 +94,8 @@ async def difference(request: Request) -> schemas.DifferenceResponse:
     directions = [schemas.direction(description) for description in answer.descriptions]
     response = schemas.DifferenceResponse(
         **dict(directions[0]),
-        input=schemas.Audio.of(answer.clips[0].source),
-        reference=schemas.Audio.of(answer.clips[1].source),
+        input=schemas.Audio.of(answer.sources[0]),
+        reference=schemas.Audio.of(answer.sources[1]),
         **_common(request, answer),
     )
     if form.both:  # else it stays unset, and out of the answer
@@ -110,19 +110,18 @@ async def _answer(request: Request, kind: type[F], *parts: str) -> tuple[F, Answ
     record: Record = request.state.record
     deadline = record.began + settings.request_timeout_s
     async with AsyncExitStack() as stack:
-        stack.enter_context(engine.admit())
+        most = settings.max_upload_bytes
+        stack.enter_context(engine.admit(min(announced(request, most), most)))
         began = time.monotonic()
         async with before(deadline, "the body did not arrive in time; send it faster or smaller"):
-            form = await stack.enter_async_context(
-                read_form(request, kind, settings.max_upload_bytes)
-            )
+            form = await stack.enter_async_context(read_form(request, kind, most))
         record.stages["read"] = time.monotonic() - began
         files = {part: getattr(form, part).file for part in parts}
         both = isinstance(form, schemas.DifferenceForm) and form.both
         answer = await _unless_gone(request, engine.answer(files, form.options, deadline, both))
     record.stages.update(answer.stages)
     record.batch_size = answer.batch_size
-    record.audio_s = sum(clip.source.duration_s for clip in answer.clips)
+    record.audio_s = sum(source.duration_s for source in answer.sources)
     return form, answer
 
 

@@ -196,6 +196,7 @@ class InfoLimits(BaseModel):
     max_upload_mb: float
     max_audio_seconds: float
     max_queue: int
+    max_queue_mb: float
     max_queue_seconds: float
     max_batch_size: int
     max_batch_seconds: float

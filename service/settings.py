@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     max_queue_seconds: float = Field(
         3600, gt=0, description="Most seconds of audio waiting for the model; above it, 429."
     )
+    max_queue_mb: float = Field(
+        1024, gt=0, description="Most MiB of request bodies accepted and not yet answered; 429."
+    )
     max_upload_mb: float = Field(
         25, gt=0, description="Largest request body in MiB, cut off while it streams in."
     )
@@ -73,8 +76,8 @@ class Settings(BaseSettings):
     cache_mb: float = Field(
         256,
         ge=0,
-        description="MiB for encoder outputs of clips heard before. Reserved: nothing is cached "
-        "yet.",
+        description="MiB for encoder outputs of clips heard before, on the model's device; "
+        "0 keeps none.",
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma list of keys, one of which a request must bring; empty is open."

@@ -22,9 +22,10 @@ _MAX_TEXT_BYTES = 1024
 
 
 class _Parser(MultiPartParser):
-    """Knows whether the closing boundary was seen; files above 1 MiB go to disk."""
+    """Knows whether the closing boundary was seen; files stay in memory, which is bounded."""
 
     complete = False
+    spool_max_size = 0  # no limit
 
     def on_end(self) -> None:
         self.complete = True
@@ -37,7 +38,10 @@ async def read_form(request: Request, kind: type[F], max_bytes: int) -> AsyncGen
     Raises BodyTooLarge, MalformedBody, RequestValidationError (the field is named) and
     Starlette's ClientDisconnect.
     """
-    _check_headers(request, max_bytes)
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise MalformedBody("send the audio as multipart/form-data (curl -F, a FormData object)")
+    if announced(request, max_bytes) > max_bytes:
+        raise _too_large(max_bytes)
     form = await _parse(request, max_bytes)
     try:
         yield _validate(form, kind)
@@ -45,12 +49,10 @@ async def read_form(request: Request, kind: type[F], max_bytes: int) -> AsyncGen
         await form.close()
 
 
-def _check_headers(request: Request, max_bytes: int) -> None:
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise MalformedBody("send the audio as multipart/form-data (curl -F, a FormData object)")
+def announced(request: Request, otherwise: int) -> int:
+    """The body's size in bytes by its header; ``otherwise`` where it does not say."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes:
-        raise _too_large(max_bytes)
+    return int(length) if length.isdecimal() else otherwise
 
 
 async def _parse(request: Request, max_bytes: int) -> FormData:

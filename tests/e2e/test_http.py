@@ -5,6 +5,7 @@ Run as a program, this file serves the fake pipeline; the tests of signals and d
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -33,6 +34,7 @@ sys.path.insert(0, str(ROOT / "tests" / "unit" / "service"))
 from fake_pipeline import FATAL, OUT_OF_MEMORY, POISON, FakePipeline, clip  # noqa: E402
 
 WAIT_S = 60
+_unlike = itertools.count(1)
 Post = Callable[..., httpx.Response]
 
 
@@ -79,7 +81,8 @@ class Service:
         self.pipeline.gate.clear()
         while self.pipeline.entered.acquire(blocking=False):
             pass  # earlier batches
-        answer = Later(lambda: self.caption(clip(1)))
+        file = clip(1) + b" " * next(_unlike)  # the cache must not know it
+        answer = Later(lambda: self.caption(file))
         assert self.pipeline.entered.acquire(timeout=WAIT_S)
         try:
             yield
@@ -204,7 +207,7 @@ def test_difference(shared: Service) -> None:
         "reference": {"duration_s": 1.0, "sample_rate": 44100, "channels": 2, "format": "json"},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
-    assert shared.pipeline.encoded[-1] == [8, 9], "one batch"
+    assert sorted(shared.pipeline.encoded[-1]) == [8, 9], "one batch"
 
 
 def test_both_directions(shared: Service) -> None:
@@ -217,7 +220,7 @@ def test_both_directions(shared: Service) -> None:
     assert len(reverse["timeline"]) == 2
 
 
-def test_a_file_that_goes_to_disk_on_its_way() -> None:
+def test_files_of_more_than_a_mebibyte() -> None:
     padded = clip(11) + b" " * (1024 * 1024 - 2000)
     with running(max_upload_mb=3) as service:
         response = service.difference(padded, clip(12) + b" " * 1_500_000)
@@ -537,6 +540,7 @@ def test_info(shared: Service) -> None:
             "max_upload_mb": 1,
             "max_audio_seconds": 20,
             "max_queue": 256,
+            "max_queue_mb": 1024,
             "max_queue_seconds": 3600,
             "max_batch_size": 32,
             "max_batch_seconds": 320,
@@ -570,7 +574,8 @@ def test_metrics_equal_what_was_sent() -> None:
         assert metric("generated_tokens_total") == 3 * 17
         assert metric("rejections_total", reason="unsupported-format") == 3
         assert metric("batch_size_sum") == 12 + 2 * 5
-        assert metric("batch_size_count") == len(service.pipeline.encoded)
+        assert metric("cache_misses_total") == 2
+        assert metric("cache_hits_total") == 20
         assert metric("stage_seconds_count", stage="read") == 20
         for stage in ("decode", "queue", "encode", "generate"):
             assert metric("stage_seconds_count", stage=stage) == 17

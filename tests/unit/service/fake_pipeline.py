@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Sequence
 
@@ -39,6 +40,7 @@ class FakePipeline:
     dtype = torch.float32
     sample_rate = RATE
     frame_s = 0.5
+    call_cost_s = math.inf  # a batch is never split
     card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
 
     def __init__(self) -> None:
@@ -47,9 +49,14 @@ class FakePipeline:
         self.warm.set()
         self.gate.set()
         self.entered = threading.Semaphore(0)
+        self.prepared: list[int] = []
         self.encoded: list[list[int]] = []
         self.described: list[tuple[int, GenerationOptions]] = []
         self.threads: set[str] = set()
+
+    def check(self, options: GenerationOptions) -> None:
+        if options.num_captions > (options.num_beams or OWN_BEAMS):
+            raise errors.OptionsError(f"num_captions must be at most {OWN_BEAMS}")
 
     def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
         try:
@@ -60,6 +67,7 @@ class FakePipeline:
             raise getattr(errors, file["error"])("as the file asks")
         if file["seconds"] > limits.max_seconds:
             raise errors.AudioTooLong(f"longer than {limits.max_seconds} s; cut it")
+        self.prepared.append(file["number"])
         samples = torch.full((round(file["seconds"] * RATE),), float(file["number"]))
         return Waveform(samples, RATE, SourceInfo(file["seconds"], 44100, 2, "json"))
 
@@ -82,8 +90,6 @@ class FakePipeline:
     ) -> list[Description]:
         self.threads.add(threading.current_thread().name)
         self.described.append((len(pairs), options))
-        if options.num_captions > (options.num_beams or OWN_BEAMS):
-            raise errors.OptionsError(f"num_captions must be at most {OWN_BEAMS}")
         return [self._describe(options, *pair) for pair in pairs]
 
     def warm_up(self) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from service.batcher import (
     Batcher,
     Closed,
     DeadlinePassed,
-    Entry,
     Limits,
     QueueFull,
     WorkerDied,
-    pick,
 )
 
 WAIT_S = 20
@@ -132,29 +127,22 @@ def test_a_batch_keeps_to_the_padded_cost_and_takes_similar_lengths(make: Make, 
     assert [sorted(batch) for batch in work.batches[1:]] == [[9, 10], [1, 1, 2], [50]]
 
 
-entries = st.lists(
-    st.builds(
-        lambda length, count: Entry(None, length, count, math.inf, 0.0, Future()),
-        st.floats(0.1, 100),
-        st.integers(1, 2),
-    ),
-    min_size=1,
-    max_size=40,
-)
-
-
-@settings(deadline=None)
-@given(entries, st.integers(1, 16), st.floats(1, 500))
-def test_pick_takes_the_oldest_and_keeps_to_the_budget(
-    queue: list[Entry[None, None]], max_count: int, max_cost: float
-) -> None:
-    batch = pick(queue, max_count, max_cost)
-    assert batch[0] is queue[0]
-    assert len(set(map(id, batch))) == len(batch)
-    if len(batch) > 1:
-        count = sum(entry.count for entry in batch)
-        assert count <= max_count
-        assert count * max(entry.length for entry in batch) <= max_cost
+def test_who_has_waited_for_two_batches_goes_before_who_fits_better(make: Make, work: Work) -> None:
+    clock = Clock()
+    batcher = make(Limits(3, 1e9, 99, 1e9), clock=clock)
+    first = occupy(batcher, work)
+    clock.now += 3  # what a batch takes
+    work.gate.set()
+    first.result(WAIT_S)
+    work.gate.clear()
+    occupy(batcher, work)
+    work.batches.clear()
+    futures = [batcher.submit(n, length=n) for n in (10, 50)]
+    clock.now += 9
+    futures += [batcher.submit(n, length=n) for n in (9, 11)]
+    work.gate.set()
+    results(futures)
+    assert work.batches == [[10, 50, 9], [11]]
 
 
 def test_what_is_past_its_deadline_is_not_run(make: Make, work: Work) -> None:

@@ -12,12 +12,12 @@ import pytest
 from fake_pipeline import OUT_OF_MEMORY, POISON, FakePipeline, clip
 
 from model.errors import AudioTooShort, OptionsError
-from model.types import GenerationOptions
+from model.types import GenerationOptions, SourceInfo
 from service.batcher import Batcher, DeadlinePassed, QueueFull
 from service.engine import Answer, Engine
 from service.errors import DeviceFailed, NotReady
 from service.metrics import Metrics
-from service.settings import Settings
+from service.settings import MIB, Settings
 
 WAIT_S = 20
 
@@ -127,17 +127,66 @@ def test_generation_is_batched_by_options() -> None:
     assert sorted(pipeline.described[1:], key=lambda call: call[0]) == [(2, narrow), (3, wide)]
 
 
-def test_options_that_cannot_be_met_fail_alone_and_nothing_is_encoded_twice() -> None:
+def test_options_that_cannot_be_met_are_refused_before_anything_is_done() -> None:
+    async def test(engine: Engine, _: FakePipeline) -> None:
+        with pytest.raises(OptionsError, match="at most 4"):
+            await ask(engine, b"no audio", options=GenerationOptions(num_captions=7))
+
+    assert run(test).encoded == []
+
+
+def test_clips_of_one_content_are_encoded_once_in_a_batch_and_after_it() -> None:
     async def test(engine: Engine, pipeline: FakePipeline) -> None:
         async with occupied(engine, pipeline):
-            bad = ask(engine, clip(2), options=GenerationOptions(num_captions=7))
-            good = ask(engine, clip(3))
-            await queued(engine, 2)
-        with pytest.raises(OptionsError, match="at most 4"):
-            await bad
-        assert texts(await good) == ["sound 3"]
+            tasks = [
+                ask(engine, clip(2), clip(9)),
+                ask(engine, clip(3), clip(9)),
+                ask(engine, clip(9)),
+            ]
+            await queued(engine, 3)
+        assert [texts(a) for a in await asyncio.gather(*tasks)] == [
+            ["sound 2 without 9"],
+            ["sound 3 without 9"],
+            ["sound 9"],
+        ]
+        again = await ask(engine, clip(4), clip(9), both=True)
+        assert texts(again) == ["sound 4 without 9", "sound 9 without 4"]
+        assert again.sources[1] == SourceInfo(1.0, 44100, 2, "json")
+        found = {
+            line.split()[0]: float(line.split()[1])
+            for line in engine._metrics.exposition().decode().splitlines()
+            if line.startswith("audiodiff_cache_")
+        }
+        assert found["audiodiff_cache_misses_total"] == 5
+        assert found["audiodiff_cache_hits_total"] == 3
 
-    assert len(run(test).encoded) == 2
+    pipeline = run(test)
+    assert [sorted(batch) for batch in pipeline.encoded] == [[1], [2, 3, 9], [4]]
+    assert pipeline.prepared.count(9) <= 3, "what is in the cache is not decoded either"
+
+
+def test_without_a_cache_a_batch_still_encodes_a_clip_once() -> None:
+    async def test(engine: Engine, pipeline: FakePipeline) -> None:
+        async with occupied(engine, pipeline):
+            task = ask(engine, clip(2), clip(2))
+            await queued(engine, 1)
+        assert texts(await task) == ["sound 2 without 2"]
+        assert texts(await ask(engine, clip(2))) == ["sound 2"]
+
+    assert run(test, cache_mb=0).encoded == [[1], [2], [2]]
+
+
+def test_clips_of_unlike_lengths_are_encoded_apart() -> None:
+    async def test(engine: Engine, pipeline: FakePipeline) -> None:
+        pipeline.call_cost_s = 2.0
+        async with occupied(engine, pipeline):
+            tasks = [ask(engine, clip(n, s)) for n, s in [(2, 30.0), (3, 1.0), (4, 29.0), (5, 1.5)]]
+            await queued(engine, 4)
+        answers = await asyncio.gather(*tasks)
+        assert [texts(a) for a in answers] == [[f"sound {n}"] for n in (2, 3, 4, 5)]
+        assert {a.batch_size for a in answers} == {4}
+
+    assert [sorted(batch) for batch in run(test).encoded[1:]] == [[3, 5], [2, 4]]
 
 
 @pytest.mark.parametrize(
@@ -205,14 +254,24 @@ def test_a_cancelled_request_leaves_the_queue() -> None:
 
 def test_places_are_counted_and_given_back() -> None:
     async def test(engine: Engine, _: FakePipeline) -> None:
-        with engine.admit(), engine.admit(), pytest.raises(QueueFull):
-            engine.admit().__enter__()
-        with pytest.raises(ValueError, match="on the way"), engine.admit():
+        with engine.admit(1), engine.admit(1), pytest.raises(QueueFull):
+            engine.admit(1).__enter__()
+        with pytest.raises(ValueError, match="on the way"), engine.admit(1):
             raise ValueError("on the way")
-        with engine.admit(), engine.admit():
+        with engine.admit(1), engine.admit(1):
             pass
 
     run(test, max_queue=2)
+
+
+def test_bytes_in_hand_are_bounded_but_any_one_body_is_taken() -> None:
+    async def test(engine: Engine, _: FakePipeline) -> None:
+        with engine.admit(5 * MIB), pytest.raises(QueueFull):
+            engine.admit(1).__enter__()
+        with engine.admit(3 * MIB), engine.admit(MIB), pytest.raises(QueueFull):
+            engine.admit(1).__enter__()
+
+    run(test, max_queue_mb=4)
 
 
 def test_seconds_that_wait_close_the_door() -> None:
@@ -220,7 +279,7 @@ def test_seconds_that_wait_close_the_door() -> None:
         async with occupied(engine, pipeline):
             waiting = ask(engine, clip(2, 30.0))
             await queued(engine, 1)
-            with pytest.raises(QueueFull), engine.admit():
+            with pytest.raises(QueueFull), engine.admit(1):
                 pytest.fail("admitted")
         await waiting
 
@@ -229,13 +288,13 @@ def test_seconds_that_wait_close_the_door() -> None:
 
 def test_draining_takes_nothing_and_finishes_what_was_accepted() -> None:
     async def test(engine: Engine, pipeline: FakePipeline) -> None:
-        with engine.admit():
+        with engine.admit(1):
             async with occupied(engine, pipeline):
                 accepted = ask(engine, clip(2))
                 await queued(engine, 1)
                 engine.begin_drain()
                 assert not engine.drained
-                with pytest.raises(NotReady, match="shutting down"), engine.admit():
+                with pytest.raises(NotReady, match="shutting down"), engine.admit(1):
                     pytest.fail("admitted")
             assert texts(await accepted) == ["sound 2"]
         assert engine.drained
@@ -247,7 +306,7 @@ def test_draining_takes_nothing_and_finishes_what_was_accepted() -> None:
 def test_draining_ends_at_its_limit_and_leaves_no_one_waiting() -> None:
     async def test(engine: Engine, pipeline: FakePipeline) -> None:
         pipeline.gate.clear()
-        with engine.admit():
+        with engine.admit(1):
             hung = ask(engine, clip(2))
             assert await asyncio.to_thread(pipeline.entered.acquire, timeout=WAIT_S)
             engine.begin_drain()

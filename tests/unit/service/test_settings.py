@@ -18,6 +18,7 @@ DEFAULTS = {
     "max_batch_seconds": 320,
     "max_wait_ms": 0,
     "max_queue": 256,
+    "max_queue_mb": 1024,  # beyond the contract
     "max_queue_seconds": 3600,
     "max_upload_mb": 25,
     "max_audio_seconds": 60,
