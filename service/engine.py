@@ -1,6 +1,7 @@
 """The road of a request: decode pool -> batcher -> worker; warm-up, drain and health.
 
-Everything here runs on the event loop, but ``_prepare`` on the decode pool.
+Everything here runs on the event loop, but ``_prepare`` on the decode pool and ``_warm_up`` on the
+model thread.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ class Engine:
         self.pipeline = pipeline
         self._metrics = metrics
         self._decode_limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
-        self._pool = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="decode")
+        # OpenMP keeps a team for each thread that computes, and once they outnumber the cores all
+        # of them sleep between any two operations: only the model thread may have one.
+        self._pool = ThreadPoolExecutor(
+            settings.decode_workers, "decode", initializer=torch.set_num_threads, initargs=(1,)
+        )
+        self._threads = torch.get_num_threads()
         self._cache = EncoderCache(int(settings.cache_mb * MIB), pipeline.revision)
         self._batcher: Batcher[Job, Work] = Batcher(
             Worker(pipeline, self._cache, metrics).run,
@@ -55,7 +61,7 @@ class Engine:
                 max_queue=settings.max_queue,
                 max_queue_cost=settings.max_queue_seconds,
             ),
-            set_up=pipeline.warm_up,
+            set_up=self._warm_up,
             is_fatal=lambda error: isinstance(error, torch.AcceleratorError),
         )
         self._accepted = 0
@@ -189,6 +195,10 @@ class Engine:
             },
             work.batch_size,
         )
+
+    def _warm_up(self) -> None:
+        torch.set_num_threads(self._threads)
+        self.pipeline.warm_up()
 
     def _prepare(self, name: str, file: BinaryIO) -> Clip:
         data = file.read()

@@ -13,6 +13,8 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic.config import JsonDict
+from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import UploadFile
 
 from model.types import Description, GenerationOptions, SourceInfo
@@ -22,6 +24,11 @@ def _is_file(value: object) -> UploadFile:
     if not isinstance(value, UploadFile):
         raise ValueError("send it as a file: a part with a filename")
     return value
+
+
+def _not_null(schema: JsonDict) -> None:
+    """A form has no null: what is not set is not sent."""
+    del schema["default"]
 
 
 AudioFile = Annotated[
@@ -37,14 +44,18 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    num_beams: int | None = Field(
-        None, ge=1, le=8, description="Beam width; 1 is greedy. Default: the checkpoint's."
+    num_beams: Annotated[int, Field(ge=1, le=8)] | SkipJsonSchema[None] = Field(
+        None,
+        description="Beam width; 1 is greedy. Default: the checkpoint's.",
+        json_schema_extra=_not_null,
     )
     num_captions: int = Field(
         1, ge=1, le=8, description="Captions wanted, best first; at most num_beams."
     )
-    max_new_tokens: int | None = Field(
-        None, ge=1, le=100, description="Length cap of a caption. Default: the checkpoint's."
+    max_new_tokens: Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None] = Field(
+        None,
+        description="Length cap of a caption. Default: the checkpoint's.",
+        json_schema_extra=_not_null,
     )
 
     @field_validator("num_captions")

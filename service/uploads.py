@@ -80,6 +80,8 @@ async def _parse(request: Request, max_bytes: int) -> FormData:
             return await parser.parse()
         except MultiPartException as error:
             raise MalformedBody(f"{error.message} Send well-formed multipart/form-data.") from error
+        except UnicodeError as error:  # of a charset that the content type names
+            raise MalformedBody("the names of the parts cannot be read; send UTF-8") from error
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:

@@ -268,7 +268,7 @@ def test_counters_equal_what_was_sent() -> None:
                 "unauthorized",
             ),
             (20, lambda: partial(process.http.get, "/nowhere"), 404, None),
-            (10, lambda: partial(process.http.get, "/caption"), 405, None),
+            (10, lambda: partial(process.http.get, "/caption"), 405, "method-not-allowed"),
         ]
         calls = [(make(), status) for count, make, status, _ in mix for _ in range(count)]
         calls = calls[::2] + calls[1::2]  # the kinds come mingled
@@ -289,6 +289,7 @@ def test_counters_equal_what_was_sent() -> None:
             ("/caption", 200): captions,
             ("/caption", 400): 30,
             ("/caption", 401): 15,
+            ("/caption", 405): 10,
             ("/caption", 413): 10,
             ("/caption", 415): 25,
             ("/caption", 422): 40,

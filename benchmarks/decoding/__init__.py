@@ -1,0 +1,1 @@
+"""Our search against Transformers' generate."""

@@ -1,0 +1,137 @@
+"""``python -m benchmarks.decoding``: our search against Transformers' ``generate``, as ratios.
+
+Both run on the same weights and memories, by turns within one run; a ratio is that of the medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.decoding.reference import generate
+from model import checkpoint
+from model.captioner import CaptionerModel
+from model.config import CaptionerConfig
+from model.types import Difference
+from training.data.synthetic import SOUNDS, synthesize
+
+ROOT = Path(__file__).resolve().parents[2]
+SEARCH = {"no_repeat_ngram_size": 3, "length_penalty": 1.0, "early_stopping": True}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison and the ratio that is wanted."""
+
+    name: str
+    model: CaptionerModel
+    memory: Difference
+    beams: int
+    max_new_tokens: int
+    min_length: int
+    wanted: float
+
+
+def rows() -> Iterator[Row]:
+    """What is compared on this machine."""
+    bundled = checkpoint.load(ROOT / "checkpoints" / "default", torch.float32).model
+    for beams, batch, wanted in [(1, 1, 4.0), (1, 16, 3.0), (4, 1, 4.0), (4, 16, 4.0)]:
+        name = f"bundled, CPU, {'greedy' if beams == 1 else f'{beams} beams'}, batch {batch}"
+        yield Row(name, bundled, heard(bundled, batch), beams, 62, 5, wanted)
+    torch.manual_seed(0)
+    full = CaptionerModel(CaptionerConfig()).eval()
+    # Its weights are random, so the length is set: that of a caption.
+    yield Row("full size, CPU, 4 beams, batch 8", full, noise(full, 8), 4, 16, 99, 2.0)
+    if torch.cuda.is_available():
+        full = full.to("cuda", torch.bfloat16)  # type: ignore[arg-type]
+        for batch, wanted in [(1, 5.0), (64, 3.0)]:
+            name = f"full size, GPU, bfloat16, 4 beams, batch {batch}"
+            yield Row(name, full, noise(full, batch), 4, 16, 99, wanted)
+
+
+@torch.inference_mode()
+def heard(model: CaptionerModel, batch: int) -> Difference:
+    """The memories of so many sounds made in code, 3 to 10 s long."""
+    rate = model.config.front_end.sample_rate
+    names = sorted(SOUNDS)
+    clips = []
+    for number in range(batch):
+        rng = np.random.default_rng(number)
+        sound = torch.from_numpy(synthesize(names[number % len(names)], rng, rate))
+        clips.append(sound.repeat(10)[: rate * (3 + number % 8)])
+    lengths = torch.tensor([len(clip) for clip in clips])
+    samples = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
+    encoded = model.encode(samples, lengths)
+    return Difference(encoded.frames, encoded.mask, None)
+
+
+def noise(model: CaptionerModel, batch: int) -> Difference:
+    """Random memories of 10 s: 31 frames of the full-size encoder."""
+    width = model.config.decoder.width
+    frames = torch.randn(batch, 31, width).to(model.device, model.dtype)
+    return Difference(frames, torch.ones(batch, 31, dtype=torch.bool, device=model.device), None)
+
+
+def measure(row: Row, rounds: int) -> tuple[float, float, bool]:
+    """Median seconds of ``generate`` and of ours, and whether they found the same."""
+    options: dict[str, Any] = {
+        "num_beams": row.beams,
+        "num_captions": row.beams,
+        "max_new_tokens": row.max_new_tokens,
+        "min_length": row.min_length,
+        **SEARCH,
+    }
+    decoder = row.model.decoder
+    contestants: dict[str, Callable[[], Any]] = {
+        "theirs": lambda: generate(decoder, row.memory, **options),
+        "ours": lambda: decoder.generate(row.memory, **options).tokens,
+    }
+    found = {name: run() for name, run in contestants.items()}  # also the warm-up
+    width = min(tokens.shape[-1] for tokens in found.values())
+    same = torch.equal(found["theirs"][..., :width], found["ours"][..., :width])
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            began = time.perf_counter()
+            run().cpu()
+            seconds[name].append(time.perf_counter() - began)
+    return median(seconds["theirs"]), median(seconds["ours"]), same
+
+
+def main() -> None:
+    """Print the report, as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each, by turns (15)")
+    parser.add_argument("--threads", type=int, help="of torch (its own choice)")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(
+        f"torch {torch.__version__}, transformers {metadata.version('transformers')}, "
+        f"{torch.get_num_threads()} threads, {platform.processor() or platform.machine()}, "
+        f"{device}, {arguments.rounds} rounds\n"
+    )
+    print("| decoding | `generate` ms | ours ms | ratio | at least | same tokens |")
+    print("|---|---|---|---|---|---|")
+    for row in rows():
+        theirs, ours, same = measure(row, arguments.rounds)
+        print(
+            f"| {row.name} | {theirs * 1000:.1f} | {ours * 1000:.1f} | {theirs / ours:.2f} "
+            f"| {row.wanted:g} | {'yes' if same else 'NO'} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

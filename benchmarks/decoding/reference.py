@@ -1,0 +1,45 @@
+"""What our search is measured against: Transformers' ``generate`` on the same weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+
+from model.decoder import Decoder
+from model.types import Difference
+
+
+@torch.inference_mode()
+def generate(
+    decoder: Decoder,
+    difference: Difference,
+    *,
+    num_captions: int,
+    max_new_tokens: int,
+    min_length: int,
+    **options: Any,
+) -> Tensor:
+    """[B, N, L] tokens without the start token; options as ``Decoder.generate`` has them."""
+    bart = decoder.bart
+    memory = bart.get_encoder()(
+        inputs_embeds=difference.memory, attention_mask=difference.mask
+    ).last_hidden_state
+    if options["num_beams"] == 1:  # Transformers warns of settings that a greedy search ignores
+        options = {
+            k: v for k, v in options.items() if k not in ("length_penalty", "early_stopping")
+        }
+    tokens: Tensor = bart.generate(
+        encoder_outputs=BaseModelOutput(last_hidden_state=memory),
+        attention_mask=difference.mask,
+        do_sample=False,
+        num_return_sequences=num_captions,
+        max_length=max_new_tokens + 2,
+        min_length=min(min_length, max_new_tokens + 1),
+        forced_bos_token_id=bart.config.bos_token_id,
+        forced_eos_token_id=bart.config.eos_token_id,
+        **options,
+    )[:, 1:]
+    return tokens.unflatten(0, (-1, num_captions))

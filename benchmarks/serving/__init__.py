@@ -1,0 +1,1 @@
+"""This service against other servers, on the same checkpoint and the same requests."""

@@ -1,0 +1,218 @@
+"""``python -m benchmarks.serving``: this service against others, in one run on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import platform
+import subprocess
+import sys
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+
+import matplotlib as mpl
+import torch
+
+from benchmarks.serving import report
+from benchmarks.serving.clips import requests
+from benchmarks.serving.load import Sample, closed_loop, open_loop
+from benchmarks.serving.systems import RIVALS, ROOT, SYSTEMS, Running, System, running
+
+HERE = Path(__file__).resolve().parent
+LOADS = (
+    "1 client",
+    "32 clients",
+    "40% of the ceiling",
+    "80% of the ceiling",
+    "120% of the ceiling",
+)
+DEADLINE_S = 30.0  # AUDIODIFF_REQUEST_TIMEOUT_S's default
+
+
+def install_rivals() -> None:
+    """Their packages into an environment of their own, which sees this one's beneath it."""
+    if not (RIVALS / "done").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(RIVALS)], check=True)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        ours = Path(torch.__file__).parents[1]
+        beneath = RIVALS / "lib" / version / "site-packages" / "beneath.pth"
+        beneath.write_text(f"{ours}\n{ROOT}\n")
+        pip = [str(RIVALS / "bin" / "pip"), "install", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True)
+        (RIVALS / "done").touch()
+
+
+def ceiling(seconds: float) -> dict[str, float]:
+    """What the pipeline does without a server: ``per_s`` and ``alone_ms``."""
+    command = [sys.executable, "-m", "benchmarks.serving.servers.ceiling", str(seconds)]
+    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+    print(f"ceiling: {found}", flush=True)
+    return found
+
+
+def measure(server: Running, load: str, per_s: float, seconds: float, turn: int) -> list[Sample]:
+    """Put one load on one server: always the same sounds, in files whose bytes are new to it."""
+    first = (turn * len(LOADS) + LOADS.index(load) + 1) * 10**6
+    stream = server.requests(requests(serial=first))
+    kind, _, _ = load.partition(" ")
+    if load.endswith(("client", "clients")):
+        return asyncio.run(closed_loop(server.port, stream, int(kind), seconds))
+    rate = per_s * float(kind.rstrip("%")) / 100
+    return asyncio.run(open_loop(server.port, stream, rate, seconds))
+
+
+def compare(systems: list[System], output: Path, seconds: float, rounds: int) -> None:
+    """Every load on every system, by turns; the report goes into ``output``."""
+    output.mkdir(parents=True, exist_ok=True)
+    ceilings = [ceiling(seconds / rounds)]
+    samples: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    memory: dict[tuple[str, str], float] = {}
+    lost = []
+    with ExitStack() as stack:
+        servers = []
+        for system in systems:
+            log = output / f"{system.name}.log"
+            try:
+                servers.append(stack.enter_context(running(system, log, next(requests()))))
+            except (RuntimeError, OSError) as error:
+                lost.append(f"{system.name} did not start: {error}")
+                print(lost[-1], flush=True)
+        for turn in range(rounds):
+            if turn:
+                ceilings.append(ceiling(seconds / rounds))
+            for load in LOADS:
+                for server in servers if turn % 2 == 0 else servers[::-1]:
+                    name = server.system.name
+                    found = measure(server, load, ceilings[0]["per_s"], seconds / rounds, turn)
+                    samples[load][name] += [
+                        Sample(s.due + turn * seconds / rounds, s.latency, s.status) for s in found
+                    ]
+                    memory[load, name] = server.resident_mb
+                    point = report.summarize(found, memory[load, name])
+                    print(f"{load}, {name}: {point}", flush=True)
+    results = {
+        load: {name: report.summarize(s, memory[load, name]) for name, s in by_system.items()}
+        for load, by_system in samples.items()
+    }
+    limit = {name: mean(one[name] for one in ceilings) for name in ceilings[0]}
+    write(output, systems, results, limit, lost, seconds)
+
+
+def write(
+    output: Path,
+    systems: list[System],
+    results: dict[str, dict[str, report.Point]],
+    limit: dict[str, float],
+    lost: list[str],
+    seconds: float,
+) -> None:
+    """``report.md``, ``results.json`` and ``throughput.svg``."""
+    lines = [
+        "# Serving, measured",
+        "",
+        f"`python -m benchmarks.serving --seconds {seconds:g}`; {platform.processor() or 'CPU'}, "
+        f"{torch.get_num_threads()} cores, shared with the load generator; "
+        f"torch {torch.__version__}.",
+        "",
+        f"Ceiling, in-process and without HTTP: {limit['per_s']:.2f} req/s on ideal batches; "
+        f"a request alone takes {limit['alone_ms']:.0f} ms (median).",
+        "",
+        "Versions: " + ", ".join(f"{s.name} {_version(s)}" for s in systems) + ".",
+        *lost,
+        "",
+        *report.tables(results),
+        *report.targets(
+            results, limit["per_s"], limit["alone_ms"], DEADLINE_S, ours=systems[0].name
+        ),
+    ]
+    (output / "report.md").write_text("\n".join(lines))
+    raw = {load: {n: asdict(p) for n, p in points.items()} for load, points in results.items()}
+    (output / "results.json").write_text(json.dumps({"ceiling": limit, "loads": raw}, indent=1))
+    plot(output / "throughput.svg", results, limit["per_s"])
+    print("\n".join(lines))
+
+
+def plot(path: Path, results: dict[str, dict[str, report.Point]], limit: float) -> None:
+    """Throughput and p95 by load, a bar per system."""
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    names = list(next(iter(results.values())))
+    for place, name in enumerate(names):
+        at = [number + place * 0.8 / len(names) for number in range(len(results))]
+        points = [by_system[name] for by_system in results.values()]
+        left.bar(at, [point.per_s for point in points], 0.8 / len(names), label=name)
+        right.bar(at, [point.p95_ms for point in points], 0.8 / len(names))
+    left.axhline(limit, linestyle="--", color="grey")
+    left.set_title("requests a second (dashed: the ceiling)")
+    right.set_title("p95, ms")
+    right.set_yscale("log")
+    for axes in (left, right):
+        axes.set_xticks([n + 0.4 for n in range(len(results))], [*results], rotation=20, ha="right")
+    left.legend()
+    figure.savefig(path)
+
+
+def soak(count: int, output: Path) -> None:
+    """Resident memory of this service after 500 and after ``count`` mixed requests."""
+    output.mkdir(parents=True, exist_ok=True)
+    stream = requests()
+    sizes = []
+    with running(SYSTEMS[0], output / "soak.log", next(stream)) as server:
+        for number in (500, count - 500):
+            load = closed_loop(server.port, islice(stream, number), 16, math.inf)
+            print(report.summarize(asyncio.run(load), server.resident_mb), flush=True)
+            sizes.append(server.resident_mb)
+    first, last = sizes
+    print(f"{first:.0f} MiB after 500 requests, {last:.0f} after {count}: {last / first:.3f}")
+
+
+def _version(system: System) -> str:
+    if system.package is None:
+        return "(this)"
+    found = subprocess.run(
+        [system.command[0], "-c",
+         f"from importlib.metadata import version; print(version({system.package!r}))"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return found.stdout.strip() or "not installed"
+
+
+def main() -> None:
+    """Compare or soak."""
+    names = [system.name for system in SYSTEMS]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--seconds", type=float, default=30, help="of each load on each system")
+    parser.add_argument("--rounds", type=int, default=2, help="turns that they are split into")
+    parser.add_argument("--systems", nargs="+", choices=names, default=names, help="which ones")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="the report's folder")
+    parser.add_argument(
+        "--soak",
+        type=int,
+        metavar="N",
+        help="instead: send this service N requests, see its memory",
+    )
+    arguments = parser.parse_args()
+    if arguments.soak:
+        soak(arguments.soak, arguments.output)
+        return
+    chosen = [system for system in SYSTEMS if system.name in {"audiodiff", *arguments.systems}]
+    if any(system.command[0] != sys.executable for system in chosen):
+        install_rivals()
+    compare(chosen, arguments.output, arguments.seconds, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

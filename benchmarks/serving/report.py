@@ -1,0 +1,115 @@
+"""From samples to tables: what each system did at each load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.serving.load import Sample
+
+REFUSALS = (429, 503, 504)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One system at one load."""
+
+    per_s: float
+    """Requests answered with a caption, per second of load."""
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    refused: int
+    refused_p95_ms: float
+    failed: int
+    resident_mb: float
+
+
+def summarize(samples: Sequence[Sample], resident_mb: float) -> Point:
+    """Latencies are of answered requests; nan where there are none."""
+    answered = [sample for sample in samples if sample.status == 200]
+    refused = [sample for sample in samples if sample.status in REFUSALS]
+    span = max((sample.due + sample.latency for sample in samples), default=0.0)
+    p50, p95, p99 = _percentiles(answered, 50, 95, 99)
+    return Point(
+        len(answered) / span if span else 0.0,
+        p50,
+        p95,
+        p99,
+        len(refused),
+        _percentiles(refused, 95)[0],
+        len(samples) - len(answered) - len(refused),
+        resident_mb,
+    )
+
+
+def _percentiles(samples: Sequence[Sample], *ranks: float) -> list[float]:
+    """In milliseconds."""
+    if not samples:
+        return [float("nan")] * len(ranks)
+    return [float(np.percentile([s.latency * 1000 for s in samples], rank)) for rank in ranks]
+
+
+Results = Mapping[str, Mapping[str, Point]]
+"""Load -> system -> point."""
+
+
+def tables(results: Results) -> list[str]:
+    """One table per load."""
+    lines = []
+    for load, points in results.items():
+        lines += [
+            f"## {load}",
+            "",
+            "| system | req/s | p50 ms | p95 ms | p99 ms | refused | refused p95 ms | failed "
+            "| MiB |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {name} | {p.per_s:.2f} | {p.p50_ms:.0f} | {p.p95_ms:.0f} | {p.p99_ms:.0f} "
+            f"| {p.refused} | {p.refused_p95_ms:.0f} | {p.failed} | {p.resident_mb:.0f} |"
+            for name, p in points.items()
+        ]
+        lines.append("")
+    return lines
+
+
+def targets(
+    results: Results, ceiling_per_s: float, alone_ms: float, deadline_s: float, ours: str
+) -> list[str]:
+    """The figures that are wanted, beside those measured."""
+    one, many = results["1 client"], results["32 clients"]
+    p80, p120 = results["80% of the ceiling"], results["120% of the ceiling"]
+    rivals = [name for name in many if name != ours]
+    rows: list[tuple[str, float, str, bool]] = []
+
+    def at_least(name: str, value: float, wanted: float) -> None:
+        rows.append((name, value, f"at least {wanted:g}", value >= wanted))
+
+    def at_most(name: str, value: float, wanted: float) -> None:
+        rows.append((name, value, f"at most {wanted:g}", value <= wanted))
+
+    if rivals:
+        best = max(many[name].per_s for name in rivals)
+        at_least("throughput, 32 clients, over the best rival", many[ours].per_s / best, 1.15)
+    at_least("throughput, 32 clients, over the ceiling", many[ours].per_s / ceiling_per_s, 0.90)
+    at_most("p50, 1 client, over a direct call", one[ours].p50_ms / alone_ms, 1.15)
+    if rivals:
+        quickest = min(p80[name].p95_ms for name in rivals)
+        at_most("p95 at 80% of the ceiling, over the best rival", p80[ours].p95_ms / quickest, 0.8)
+    at_most("at 120%: p95 of accepted, seconds", p120[ours].p95_ms / 1000, deadline_s)
+    if p120[ours].refused:
+        at_most("at 120%: p95 of refusals, ms", p120[ours].refused_p95_ms, 50)
+    return [
+        "## Wanted",
+        "",
+        "| figure | measured | wanted | met |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {value:.2f} | {wanted} | {'yes' if met else 'NO'} |"
+            for name, value, wanted, met in rows
+        ),
+        "",
+    ]
