@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Sequence, Sized
@@ -24,6 +25,7 @@ class Budget:
 
     steps: int
     batch_size: int
+    """Samples of a step, of all processes together."""
     learning_rate: float
     warmup_steps: int = 200
     weight_decay: float = 0.05
@@ -103,16 +105,23 @@ def fit(stage: Stage, run_dir: Path) -> None:
     """Train the stage's task to the end of its budget, with checkpoints in ``run_dir``/its name.
 
     Resumes from the last checkpoint that is there. Mixed precision (bfloat16) on a GPU; several
-    processes when started by ``torchrun``; TensorBoard logs beside the checkpoints.
+    processes when started by ``torchrun``, which share each batch; TensorBoard logs beside the
+    checkpoints. Raises ValueError if a batch cannot be shared evenly.
     """
     for name, parameter in stage.task.named_parameters():
         parameter.requires_grad_(re.search(stage.trainable, name) is not None)
     output = run_dir / stage.name
     budget = stage.budget
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if budget.batch_size % processes:
+        raise ValueError(f"{processes} processes cannot share batches of {budget.batch_size}")
+    on_cpu = not torch.accelerator.is_available()
     arguments = TrainingArguments(
         output_dir=str(output),
         max_steps=budget.steps,
-        per_device_train_batch_size=budget.batch_size,
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and processes > 1 else None,
+        per_device_train_batch_size=budget.batch_size // processes,
         learning_rate=budget.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=budget.warmup_steps,
