@@ -20,7 +20,7 @@ from model.types import Difference, Encoded
 Sound = Callable[..., Tensor]
 Pad = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
 
-PAIRS = ((1650, 777), (150, None), (349, 2000), (1649, None), (800, 150), (777, 1001), (199, 199))
+PAIRS = ((1650, 777), (170, None), (349, 2000), (1649, None), (800, 150), (777, 1001), (199, 199))
 """Samples of each clip and of its reference, if it has one."""
 SEARCHES = {
     "greedy": {"num_beams": 1, "num_captions": 1, "min_length": 5, "no_repeat_ngram_size": 2},
