@@ -6,45 +6,67 @@ Heavy modules are imported by the commands that need them, so that ``--help`` an
 from __future__ import annotations
 
 import argparse
+import asyncio
+import io
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
-from model.errors import AudiodiffError, AudioError, OptionsError
-from service.settings import BUNDLED, Settings
+from cli import options
+from model.errors import AudiodiffError, OptionsError
+from service.settings import Settings
 
 if TYPE_CHECKING:
-    from model.audio import DecodeLimits
+    from cli.describe import Describer, Request
     from model.pipeline import Captioner
-    from model.types import GenerationOptions, Waveform
-    from training.data.augment import Samples
 
-DEMO_RATE = 16_000
-DEMO_SECONDS = 5.0
-DEMO_SOUNDS = {
-    "siren": ("siren", 1),
-    "telephone": ("telephone_ring", 1),
-    "bouncing-ball": ("bouncing_ball", 1),
-    "knocks": ("knocks", 1),
+LOCAL = ("model", "device", "dtype", "max_audio_seconds")
+"""Settings of a model that runs here."""
+SEARCH = {
+    "num_beams": "Beam width, 1 to 8; 1 is greedy. Default: the checkpoint's.",
+    "num_captions": "Captions wanted, best first: 1 (the default) to the beam width.",
+    "max_new_tokens": "Length cap of a caption, 1 to 100. Default: the checkpoint's.",
 }
-"""Clip -> (a source of ``training.data.synthetic.SOUNDS``, seed)."""
+"""Fields of ``GenerationOptions``, and of the HTTP API."""
+_PATHS = (
+    "An audio file, a folder to search for audio files, a pattern such as 'clips/**/*.wav', or - "
+    "for a file on standard input."
+)
+_STATUSES = (
+    "Exit status: 0 if all was done, 1 if a file failed (standard error says which and why; the "
+    "rest is done), 2 for wrong usage."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 1 if something failed, 2 for wrong usage."""
+    """Run one command; the exit status.
+
+    0, 1 if something failed, 2 for wrong usage; 130 after Ctrl-C and 141 after a broken pipe, as
+    the shell has it for programs that such signals end.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
     args = _parser().parse_args(argv)
     try:
         status: int = args.run(args)
+        sys.stdout.flush()
     except ValidationError as error:
-        args.parser.error(_explain(error))
+        args.parser.error(options.explain(error))
     except OptionsError as error:
         args.parser.error(str(error))
+    except BrokenPipeError:
+        # Else the interpreter would complain when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (AudiodiffError, OSError) as error:
-        _complain(str(error))
+        print(f"audiodiff: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -55,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    settings = options.settings(args)
     captioner = _load(settings)
     from service.app import serve
 
@@ -63,69 +85,68 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _caption(args: argparse.Namespace) -> int:
-    captioner, limits, options = _prepare(args)
-    status = 0
-    for path in tqdm(args.files, unit="file", disable=None, leave=False):
-        clip = _read(captioner, path, limits)
-        if clip is None:
-            status = 1
-            continue
-        [description] = captioner.caption([clip], options)
-        tqdm.write(f"{path}: {description.best.text}")
-    return status
+    from cli.files import find
+
+    return _describe(args, [{"file": path} for path in find(args.paths)])
 
 
 def _difference(args: argparse.Namespace) -> int:
-    captioner, limits, options = _prepare(args)
-    clip, reference = (_read(captioner, path, limits) for path in (args.input, args.reference))
-    if clip is None or reference is None:
-        return 1
-    [description] = captioner.difference([(clip, reference)], options)
-    print(description.best.text)
-    return 0
+    from cli.files import find
+
+    reference = args.reference
+    pairs = [{"input": path, "reference": reference} for path in find(args.inputs)]
+    return _describe(args, pairs, reference)
+
+
+def _describe(
+    args: argparse.Namespace, requests: Sequence[Request], reference: str | None = None
+) -> int:
+    from cli.describe import describe, reason, show_failure
+    from cli.files import STDIN, passing, read
+
+    paths = [next(iter(request.values())) for request in requests]
+    if [*paths, reference].count(STDIN) > 1:
+        args.parser.error("the standard input is one file: give - once")
+    # What can be read but once, and the reference, without which nothing can be done, come first.
+    held = {}
+    for path in filter(passing, paths):
+        with suppress(OSError):  # it fails again in its turn
+            held[path] = read(path)
+    if reference is not None:
+        try:
+            held[reference] = read(reference)
+        except (AudiodiffError, OSError) as error:
+            show_failure(reference, reason(error), args.json)
+            return 1
+    return asyncio.run(describe(requests, _describer(args), held, args.json))
 
 
 def _demo_clips(args: argparse.Namespace) -> int:
-    import soundfile
+    from cli.demo import write
 
-    args.dir.mkdir(parents=True, exist_ok=True)
-    for name, samples in demo_sounds().items():
-        path = args.dir / f"{name}.wav"
-        soundfile.write(path, samples, DEMO_RATE, subtype="PCM_16")
+    for path in write(args.dir):
         print(path)
     return 0
-
-
-def demo_sounds() -> dict[str, Samples]:
-    """Clips made in code, by name, each [S] at ``DEMO_RATE`` hertz; the same ones every time.
-
-    ``siren-and-knocks`` is the sum of ``siren`` and ``knocks``, which have the same power.
-    """
-    import numpy as np
-
-    from training.data.synthetic import synthesize
-    from training.mixing.algorithm1 import matching_gain
-
-    sounds = {
-        name: synthesize(source, np.random.default_rng(seed), DEMO_RATE, DEMO_SECONDS)
-        for name, (source, seed) in DEMO_SOUNDS.items()
-    }
-    sounds["knocks"] *= matching_gain(sounds["knocks"], sounds["siren"])
-    sounds["siren-and-knocks"] = sounds["siren"] + sounds["knocks"]
-    scene = ("siren", "knocks", "siren-and-knocks")
-    peak = max(float(np.abs(sounds[name]).max()) for name in scene)
-    for name in scene:
-        sounds[name] *= np.float32(0.9 / peak)
-    return sounds
 
 
 # -- what commands share ----------------------------------------------------------------------
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    """Options, else the environment, else the defaults. Raises ValidationError."""
-    given = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
-    return Settings(**given)
+def _describer(args: argparse.Namespace) -> Describer:
+    """The model here, or the service at a URL. Raises CheckpointError, OptionsError."""
+    given = {name: getattr(args, name) for name in SEARCH}
+    search = {name: value for name, value in given.items() if value is not None}
+    if args.url is not None:
+        if extra := [options.flag(name) for name in LOCAL if name in args]:
+            args.parser.error(f"{', '.join(extra)}: with --url, the service decides")
+        from cli.remote import Remote
+
+        return Remote(args.url, args.api_key, search, args.both)
+    settings = options.settings(args)
+    from cli.local import Local
+    from model.types import GenerationOptions
+
+    return Local(_load(settings), settings, GenerationOptions(**search), args.both)
 
 
 def _load(settings: Settings) -> Captioner:
@@ -136,43 +157,11 @@ def _load(settings: Settings) -> Captioner:
 
     # Loading takes a moment, and its bar would stand among the logs.
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    return Captioner.from_dir(settings.model, settings.device, settings.dtype)
-
-
-def _prepare(args: argparse.Namespace) -> tuple[Captioner, DecodeLimits, GenerationOptions]:
-    settings = _settings(args)
-    from model.audio import DecodeLimits
-    from model.types import GenerationOptions
-
-    return (
-        _load(settings),
-        DecodeLimits(max_seconds=settings.max_audio_seconds),
-        GenerationOptions(num_beams=args.num_beams, max_new_tokens=args.max_new_tokens),
-    )
-
-
-def _read(captioner: Captioner, path: Path, limits: DecodeLimits) -> Waveform | None:
-    """A clip; None, with a word on standard error, if the file is not one."""
-    try:
-        return captioner.prepare(path.read_bytes(), limits)
-    except AudioError as error:
-        _complain(f"{path}: {error}")
-    except OSError as error:
-        _complain(f"{path}: {error.strerror}")
-    return None
-
-
-def _complain(message: str) -> None:
-    tqdm.write(f"audiodiff: {message}", file=sys.stderr)
-
-
-def _explain(error: ValidationError) -> str:
-    """Which settings are wrong, by their option and their variable."""
-    return "; ".join(
-        f"{_option(name)} (or AUDIODIFF_{name.upper()}): {detail['msg']}"
-        for detail in error.errors()
-        for name in [str(detail["loc"][0])]
-    )
+    # On a thread that ends, and with it its OpenMP team, which would share the model's cores.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(
+            Captioner.from_dir, settings.model, settings.device, settings.dtype
+        ).result()
 
 
 # -- the parser -------------------------------------------------------------------------------
@@ -183,6 +172,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="audiodiff",
         description="Says what is heard in a recording, and what is heard in it and not in "
         "another.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {_version()}", help="Say the version."
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -198,20 +190,32 @@ def _parser() -> argparse.ArgumentParser:
         "Each option can be set by an environment variable too, as AUDIODIFF_MAX_QUEUE for "
         "--max-queue; the option wins.",
     )
-    _add_settings(serve, Settings.model_fields)
+    options.add(serve, Settings.model_fields)
 
     caption = command(
-        "caption", _caption, "Say what is heard in each file, as one line 'FILE: caption'."
+        "caption",
+        _caption,
+        "Say what is heard in each file, in lines 'PATH: caption'.",
+        _STATUSES,
     )
-    caption.add_argument("files", nargs="+", type=Path, metavar="FILE", help="An audio file.")
+    caption.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    caption.set_defaults(both=False)
     _add_inference(caption)
 
     difference = command(
-        "difference", _difference, "Say what is heard in one file and not in another."
+        "difference",
+        _difference,
+        "Say what is heard in each file and not in a reference, in lines 'INPUT: caption'.",
+        _STATUSES,
     )
-    difference.add_argument("input", type=Path, metavar="INPUT", help="The file to describe.")
+    difference.add_argument("inputs", nargs="+", metavar="INPUT", help=_PATHS)
     difference.add_argument(
-        "reference", type=Path, metavar="REFERENCE", help="The file whose sounds are left out."
+        "reference", metavar="REFERENCE", help="The file whose sounds are left out, or -."
+    )
+    difference.add_argument(
+        "--both",
+        action="store_true",
+        help="Say what is heard in the reference alone, too, in lines 'REFERENCE: caption'.",
     )
     _add_inference(difference)
 
@@ -228,37 +232,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_inference(parser: argparse.ArgumentParser) -> None:
-    _add_settings(parser, ("model", "device", "dtype", "max_audio_seconds"))
     parser.add_argument(
-        "--num-beams",
-        type=int,
-        metavar="N",
-        help="Beam width, 1 to 8; 1 is greedy. Default: the checkpoint's.",
+        "--json",
+        action="store_true",
+        help="Print one JSON object per line: path and fields of the HTTP API, or path and error.",
+    )
+    for name, help_text in SEARCH.items():
+        parser.add_argument(options.flag(name), type=int, metavar="N", help=help_text)
+    options.add(parser, LOCAL)
+    parser.add_argument(
+        "--url",
+        help="Ask the service there, as http://127.0.0.1:8000, instead of loading a model. While "
+        "it is busy, it is asked again, a few times.",
     )
     parser.add_argument(
-        "--max-new-tokens",
-        type=int,
-        metavar="N",
-        help="Length cap of a caption, 1 to 100. Default: the checkpoint's.",
+        "--api-key",
+        metavar="KEY",
+        default=os.environ.get("AUDIODIFF_API_KEY"),
+        help="One of that service's keys. Better set as AUDIODIFF_API_KEY, which others on the "
+        "machine cannot see.",
     )
 
 
-def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Settings as options. Values stay text: ``Settings`` reads them as it reads variables."""
-    for name in names:
-        field = Settings.model_fields[name]
-        default = "the bundled checkpoint" if field.default == BUNDLED else field.default
-        shown = f" Default: {default}." if field.default_factory is None and default != () else ""
-        parser.add_argument(
-            _option(name),
-            default=argparse.SUPPRESS,
-            metavar=name.rpartition("_")[2].upper(),
-            help=f"{field.description}{shown}".replace("%", "%%"),
-        )
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _version() -> str:
+    try:
+        return metadata.version("audiodiff")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 if __name__ == "__main__":

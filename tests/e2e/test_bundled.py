@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiodiff import demo_sounds
+from cli.demo import sounds as demo_sounds
 from training.data.grammar import is_no_difference
 from training.data.lexicon import kinds_named
 

@@ -1,10 +1,17 @@
-"""The command line: options, demo clips, captions of files, exit statuses."""
+"""The command line: options, captions of files, exit statuses."""
 
 from __future__ import annotations
 
+import io
+import itertools
+import json
+import math
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,51 +21,111 @@ import torch
 from transformers import GenerationConfig
 
 import audiodiff
+from cli.local import MAX_IN_FLIGHT
 from model import checkpoint
 from model.audio import DecodeLimits, decode
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig, DecoderConfig, EncoderConfig, FrontEndConfig
 from model.pipeline import Captioner
-from model.types import Caption, Description, GenerationOptions, Waveform
-from service.settings import Settings
+from model.types import Caption, Description, Encoded, GenerationOptions, Segment, Waveform
+from service.settings import BUNDLED, Settings
 from training.tokenizer import train_tokenizer
 
 COMMANDS = ("serve", "caption", "difference", "demo-clips")
+Capture = pytest.CaptureFixture[str]
+RATE = 16_000
+POISON_S = 0.25
 
 
 class FakeCaptioner:
-    """Says how long a clip is and how wide the search."""
+    """Says how long a clip is and how wide the search; fails on a clip of ``POISON_S``."""
+
+    name = "fake"
+    revision = "0123abcd"
+    device = torch.device("cpu")
+    dtype = torch.float32
+    sample_rate = RATE
+    frame_s = 0.5
+    call_cost_s = math.inf  # a batch is never split
+    card: dict[str, object] = {}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.most_ahead = 0
+        """The most clips that were decoded and not yet described."""
+        self.before_encode: Callable[[], None] = lambda: None
+        self._ahead = 0
+        self._changed = threading.Condition()
+
+    def check(self, options: GenerationOptions) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        pass
 
     def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
-        return decode(data, 16_000, limits)
+        waveform = decode(data, RATE, limits)
+        with self._changed:
+            self._ahead += 1
+            self.most_ahead = max(self.most_ahead, self._ahead)
+            self._changed.notify_all()
+        return waveform
 
-    def caption(self, clips: Sequence[Waveform], options: GenerationOptions) -> list[Description]:
-        return [_say(f"{clip.duration_s:g} s, {options}") for clip in clips]
+    def wait_until_ahead(self, clips: int) -> None:
+        """Until so many clips are decoded and not yet described."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._ahead >= clips, timeout=60)
 
-    def difference(
-        self, pairs: Sequence[tuple[Waveform, Waveform]], options: GenerationOptions
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        self.before_encode()
+        lengths = [clip.duration_s for clip in clips]
+        self.batches.append(lengths)
+        if POISON_S in lengths:
+            raise RuntimeError("poisoned")
+        return [Encoded(torch.full((1, 1, 1), s), torch.ones(1, 1).bool()) for s in lengths]
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
     ) -> list[Description]:
-        return [_say(f"{a.duration_s:g} s without {b.duration_s:g} s, {options}") for a, b in pairs]
+        with self._changed:
+            self._ahead -= len(pairs)
+        return [_say(options, *pair) for pair in pairs]
 
 
-def _say(text: str) -> Description:
-    return Description((Caption(text, -0.5, 3),), None)
+def _say(options: GenerationOptions, clip: Encoded, reference: Encoded | None) -> Description:
+    text = f"{clip.frames.item():g} s"
+    if reference is not None:
+        text += f" without {reference.frames.item():g} s"
+    return Description(
+        tuple(
+            Caption(f"{text}, beams {options.num_beams}, take {n}", -0.5 * (n + 1), 3)
+            for n in range(options.num_captions)
+        ),
+        None if reference is None else (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None)),
+    )
 
 
 @pytest.fixture(autouse=True)
 def _unset_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(f"AUDIODIFF_{name.upper()}", raising=False)
+    monkeypatch.delenv("AUDIODIFF_API_KEY", raising=False)
 
 
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """What the captioner was loaded with; it is a fake."""
+def captioner() -> FakeCaptioner:
+    """What is loaded."""
+    return FakeCaptioner()
+
+
+@pytest.fixture
+def loaded(captioner: FakeCaptioner, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What the captioner, which is a fake, was loaded with."""
     calls: list[tuple[object, ...]] = []
 
     def from_dir(*args: object) -> FakeCaptioner:
         calls.append(args)
-        return FakeCaptioner()
+        return captioner
 
     monkeypatch.setattr(Captioner, "from_dir", from_dir)
     return calls
@@ -88,18 +155,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _wav(path: Path, seconds: float) -> str:
+    path.parent.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
-    soundfile.write(path, 0.1 * rng.standard_normal(int(seconds * 16_000)), 16_000)
+    soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * RATE)), RATE)
     return str(path)
+
+
+def _many(count: int, folder: Path) -> list[str]:
+    """Short clips, no two alike: the encoder would hear only one of those that are."""
+    return [_wav(folder / f"{n:03}.wav", 0.5 + n / RATE) for n in range(count)]
 
 
 # -- help -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_each_option(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_command_explains_each_option(command: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as stop:
         audiodiff.main([command, "--help"])
     assert stop.value.code == 0
@@ -108,7 +179,7 @@ def test_each_command_explains_each_option(
     assert all(action.help for action in parser._actions)
 
 
-def test_help_of_serve_names_each_setting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_serve_names_each_setting(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         audiodiff.main(["serve", "--help"])
     words = capsys.readouterr().out.split()
@@ -116,11 +187,15 @@ def test_help_of_serve_names_each_setting(capsys: pytest.CaptureFixture[str]) ->
         assert "--" + name.replace("_", "-") in words
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    "arguments", ["serve --help", f"caption {__file__} --url http://127.0.0.1:1"]
+)
+def test_nothing_heavy_is_loaded_for_help_or_with_a_service(arguments: str) -> None:
     script = (
         "import sys, audiodiff\n"
-        "try: audiodiff.main(['serve', '--help'])\n"
-        "except SystemExit: print({'torch', 'transformers', 'fastapi'} & sys.modules.keys())"
+        f"try: audiodiff.main({arguments.split()})\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'transformers', 'fastapi'} & sys.modules.keys())"
     )
     run = subprocess.run(
         [sys.executable, "-c", script],
@@ -130,6 +205,13 @@ def test_help_loads_nothing_heavy() -> None:
         check=True,
     )
     assert run.stdout.endswith("set()\n")
+
+
+def test_version(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        audiodiff.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("audiodiff ")
 
 
 # -- serve ------------------------------------------------------------------------------------
@@ -161,7 +243,7 @@ def test_serve_takes_options_over_variables_over_defaults(
     assert isinstance(pipeline, FakeCaptioner)
     assert (settings.port, settings.max_queue, settings.max_batch_size) == (4321, 5, 32)
     assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
-    assert loaded == [(audiodiff.BUNDLED, "cpu", "auto")]
+    assert loaded == [(BUNDLED, "cpu", "auto")]
 
 
 def test_the_model_may_come_from_the_environment(
@@ -174,7 +256,7 @@ def test_the_model_may_come_from_the_environment(
 
 def test_a_wrong_setting_is_named_before_anything_is_loaded(
     loaded: list[tuple[object, ...]],
-    capsys: pytest.CaptureFixture[str],
+    capsys: Capture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AUDIODIFF_MAX_QUEUE", "0")
@@ -187,74 +269,336 @@ def test_a_wrong_setting_is_named_before_anything_is_loaded(
     assert loaded == []
 
 
-# -- caption and difference -------------------------------------------------------------------
+# -- caption ----------------------------------------------------------------------------------
 
 
 def test_caption_prints_a_line_per_file_in_order(
-    loaded: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    loaded: list[tuple[object, ...]], capsys: Capture, tmp_path: Path
 ) -> None:
     files = [_wav(tmp_path / f"{seconds}.wav", seconds) for seconds in (2, 1, 3)]
     options = ["--num-beams", "3", "--max-new-tokens", "9", "--device", "cpu", "--model", "mine"]
     assert audiodiff.main(["caption", *files, *options]) == 0
-    said = GenerationOptions(num_beams=3, max_new_tokens=9)
-    assert capsys.readouterr().out.splitlines() == [
-        f"{file}: {seconds} s, {said}" for file, seconds in zip(files, (2, 1, 3), strict=True)
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        f"{file}: {seconds} s, beams 3, take 0"
+        for file, seconds in zip(files, (2, 1, 3), strict=True)
     ]
+    assert err == ""
     assert loaded == [(Path("mine"), "cpu", "auto")]
 
 
 @pytest.mark.usefixtures("loaded")
-def test_a_bad_file_is_reported_and_the_rest_is_done(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_a_folder_of_many_files_streams_in_order_through_batches(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
 ) -> None:
+    lengths = [0.5 + 0.01 * (37 * n % 300) for n in range(300)]  # in disorder
+    files = [_wav(tmp_path / f"{n:03}.wav", length) for n, length in enumerate(lengths)]
+    # As if the model took longer than the decoding of some clips.
+    captioner.before_encode = lambda: captioner.wait_until_ahead(
+        min(32, len(files) - sum(map(len, captioner.batches)))
+    )
+    assert audiodiff.main(["caption", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}: {length:g} s, beams None, take 0"
+        for file, length in zip(files, lengths, strict=True)
+    ]
+    assert captioner.most_ahead <= MAX_IN_FLIGHT
+    assert len(captioner.batches) < 60
+    assert all(len(batch) <= 32 for batch in captioner.batches)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_first_answers_are_printed_before_the_last_files_are_read(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    _many(400, tmp_path)
+    printed: list[int] = []
+    captioner.before_encode = lambda: printed.append(len(capsys.readouterr().out.splitlines()))
+    assert audiodiff.main(["caption", str(tmp_path)]) == 0
+    assert sum(printed) > 0
+
+
+@pytest.mark.usefixtures("loaded")
+def test_long_clips_are_not_all_decoded_ahead(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    _many(20, tmp_path)
+    assert audiodiff.main(["caption", str(tmp_path), "--max-audio-seconds", "2000"]) == 0
+    assert captioner.most_ahead <= 3  # of 2000 s each they would take 7200 s, or less
+    assert len(capsys.readouterr().out.splitlines()) == 20
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_bad_file_is_reported_and_the_rest_is_done(capsys: Capture, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a sound")
-    long = _wav(tmp_path / "long.wav", 5)
+    empty, folder = tmp_path / "empty.wav", tmp_path / "folder"
+    empty.touch()
+    folder.mkdir()
+    absent, long = tmp_path / "absent.wav", _wav(tmp_path / "long.wav", 5)
+    bad = {
+        str(absent): "No such file",
+        str(tmp_path / "no[ne]*.wav"): "No such file",
+        str(text): "This is not an audio file",
+        str(empty): "the file is empty",
+        long: "The clip is longer than 4 s",
+        str(folder): "there is no audio file in this folder",
+    }
     good = _wav(tmp_path / "good.wav", 1)
-    files = [str(tmp_path / "absent.wav"), str(text), long, str(tmp_path), good]
-    assert audiodiff.main(["caption", *files, "--max-audio-seconds", "4"]) == 1
+    assert audiodiff.main(["caption", *bad, good, "--max-audio-seconds", "4"]) == 1
     out, err = capsys.readouterr()
     assert [line.split(": ")[0] for line in out.splitlines()] == [good]
-    assert [line.split(": ")[:2] for line in err.splitlines()] == [
-        ["audiodiff", file] for file in files[:-1]
+    assert len(err.splitlines()) == len(bad)
+    for line, (path, message) in zip(err.splitlines(), bad.items(), strict=True):
+        assert line.startswith(f"{path}: {message}")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_clip_that_the_model_fails_on_fails_alone(capsys: Capture, tmp_path: Path) -> None:
+    lengths = [1.0, 2.0, POISON_S, 3.0]
+    files = [_wav(tmp_path / f"{length}.wav", length) for length in lengths]
+    assert audiodiff.main(["caption", *files]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split(": ")[0] for line in out.splitlines()] == [*files[:2], files[3]]
+    assert f"{files[2]}: poisoned\n" in err
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_dead_model_thread_ends_the_run(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    def die() -> None:
+        raise torch.AcceleratorError("gone")
+
+    captioner.before_encode = die
+    files = [_wav(tmp_path / f"{n}.wav", 1) for n in range(3)]
+    assert audiodiff.main(["caption", *files]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("audiodiff: the model thread died; see above\n")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_file_on_standard_input(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    sent = io.BytesIO(Path(_wav(tmp_path / "b.wav", 2)).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(sent))
+    assert audiodiff.main(["caption", file, "-"]) == 0
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"{file}: 1 s",
+        "-: 2 s",
     ]
 
 
 @pytest.mark.usefixtures("loaded")
-def test_difference_keeps_the_order_of_its_files(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_alternatives_are_lines_too(capsys: Capture, tmp_path: Path) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    assert audiodiff.main(["caption", file, "--num-captions", "2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}: 1 s, beams None, take {take}" for take in (0, 1)
+    ]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_json_has_a_line_per_file_and_one_for_an_error(capsys: Capture, tmp_path: Path) -> None:
+    file, absent = _wav(tmp_path / "a.wav", 1), str(tmp_path / "absent.wav")
+    assert audiodiff.main(["caption", absent, file, "--json", "--num-captions", "2"]) == 1
+    out, err = capsys.readouterr()
+    failure, answer = map(json.loads, out.splitlines())
+    assert failure == {"path": absent, "error": "No such file or directory"}
+    assert answer == {
+        "path": file,
+        "caption": "1 s, beams None, take 0",
+        "score": -0.5,
+        "alternatives": [{"caption": "1 s, beams None, take 1", "score": -1.0}],
+        "audio": {"duration_s": 1.0, "sample_rate": RATE, "channels": 1, "format": "wav"},
+        "model": {"name": "fake", "revision": "0123abcd"},
+    }
+    assert err == f"{absent}: No such file or directory\n"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_name_that_is_not_utf_8_is_printed_as_it_is(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    Path(os.fsdecode(name)).write_bytes(Path(_wav(tmp_path / "a.wav", 1)).read_bytes())
+    assert audiodiff.main(["caption", os.fsdecode(name)]) == 0
+    assert capfdbinary.readouterr().out.startswith(name + b": 1 s")
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_progress_bar_is_for_terminals(
+    terminal: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    file = _wav(tmp_path / "a.wav", 1)
+    assert audiodiff.main(["caption", file]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{file}: 1 s, beams None, take 0\n"
+    assert ("0/1" in err) == terminal
+
+
+# -- difference -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("loaded")
+def test_each_input_is_held_against_the_reference(capsys: Capture, tmp_path: Path) -> None:
+    inputs = [_wav(tmp_path / "in" / f"{seconds}.wav", seconds) for seconds in (1, 2, 3)]
+    reference = _wav(tmp_path / "reference.wav", 4)
+    expected = [
+        f"{file}: {seconds} s without 4 s, beams None, take 0"
+        for seconds, file in enumerate(inputs, 1)
+    ]
+    for given in (inputs, [str(tmp_path / "in")], [str(tmp_path / "*" / "[0-9].wav")]):
+        assert audiodiff.main(["difference", *given, reference]) == 0
+        assert capsys.readouterr().out.splitlines() == expected
+
+
+@pytest.mark.usefixtures("loaded")
+def test_both_directions(capsys: Capture, tmp_path: Path) -> None:
     first, second = _wav(tmp_path / "a.wav", 2), _wav(tmp_path / "b.wav", 1)
-    assert audiodiff.main(["difference", first, second]) == 0
-    assert capsys.readouterr().out == f"2 s without 1 s, {GenerationOptions()}\n"
+    assert audiodiff.main(["difference", first, second, "--both"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{first}: 2 s without 1 s, beams None, take 0",
+        f"{second}: 1 s without 2 s, beams None, take 0",
+    ]
+    assert audiodiff.main(["difference", first, second, "--both", "--json"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    timeline = [
+        {"start_s": 0.0, "end_s": 0.5, "kept": 0.75},
+        {"start_s": 0.5, "end_s": 1.0, "kept": None},
+    ]
+    said = {"score": -0.5, "alternatives": [], "timeline": timeline}
+    facts = {"sample_rate": RATE, "channels": 1, "format": "wav"}
+    assert json.loads(line) == {
+        "path": first,
+        "reference_path": second,
+        "caption": "2 s without 1 s, beams None, take 0",
+        **said,
+        "input": {"duration_s": 2.0, **facts},
+        "reference": {"duration_s": 1.0, **facts},
+        "model": {"name": "fake", "revision": "0123abcd"},
+        "reverse": {"caption": "1 s without 2 s, beams None, take 0", **said},
+    }
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("order", ["{a} -", "- {a}"])
+def test_one_of_a_pair_may_come_on_standard_input(
+    order: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pair = order.format(a=_wav(tmp_path / "a.wav", 1)).split()
+    sent = io.BytesIO(Path(_wav(tmp_path / "b.wav", 2)).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(sent))
+    assert audiodiff.main(["difference", *pair]) == 0
+    said = {"-": "2 s", pair[0]: "1 s", pair[1]: "1 s"} | {"-": "2 s"}
+    assert capsys.readouterr().out.startswith(f"{pair[0]}: {said[pair[0]]} without {said[pair[1]]}")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_reference_may_be_a_pipe_though_it_is_needed_again_and_again(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    inputs = [_wav(tmp_path / f"{seconds}.wav", seconds) for seconds in (1, 2)]
+    data = Path(_wav(tmp_path / "reference.wav", 0.5)).read_bytes()
+    read, write = os.pipe()
+    assert os.write(write, data) == len(data), "it fits into the pipe"
+    os.close(write)
+    assert audiodiff.main(["difference", *inputs, f"/dev/fd/{read}"]) == 0
+    os.close(read)
+    out = capsys.readouterr().out.splitlines()
+    assert [line.partition(", ")[0] for line in out] == [
+        f"{file}: {seconds} s without 0.5 s" for seconds, file in enumerate(inputs, 1)
+    ]
 
 
 @pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("bad", [0, 1])
-def test_difference_needs_both_files(
-    bad: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_difference_needs_both_files(bad: int, capsys: Capture, tmp_path: Path) -> None:
     files = [_wav(tmp_path / "good.wav", 1)] * 2
     files[bad] = str(tmp_path / "absent.wav")
     assert audiodiff.main(["difference", *files]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"audiodiff: {files[bad]}: ")
+    assert err == f"{files[bad]}: No such file or directory\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["caption"], ["difference", "one"], ["sing"]])
-def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("loaded")
+def test_a_reference_that_does_not_decode_is_named(capsys: Capture, tmp_path: Path) -> None:
+    file, text = _wav(tmp_path / "good.wav", 1), tmp_path / "notes.txt"
+    text.write_text("not a sound")
+    assert audiodiff.main(["difference", file, str(text)]) == 1
+    assert capsys.readouterr().err.startswith(f"{file}: reference: This is not an audio file")
+
+
+# -- how it ends ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["caption"],
+        ["difference", "one"],
+        ["sing"],
+        ["caption", "-", "-"],
+        ["difference", "-", "-"],
+        ["caption", "one", "--num-beams", "many"],
+        ["caption", "one", "--url", "localhost:8000"],
+        ["caption", "one", "--url", "http://localhost:port"],
+        ["caption", "one", "--url", "http://localhost:8000", "--device", "cpu"],
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    arguments: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     with pytest.raises(SystemExit) as stop:
         audiodiff.main(arguments)
     assert stop.value.code == 2
     assert "usage: audiodiff" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("loaded")
+def test_ctrl_c_ends_with_130(captioner: FakeCaptioner, capsys: Capture, tmp_path: Path) -> None:
+    _many(200, tmp_path)
+    calls = itertools.count(1)
+
+    def interrupt() -> None:
+        if next(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    captioner.before_encode = interrupt
+    assert audiodiff.main(["caption", str(tmp_path)]) == 130
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) < 200
+    assert err == ""
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_broken_pipe_ends_quietly(
+    captioner: FakeCaptioner, capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _many(200, tmp_path)
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as stdout:  # noqa: PTH123 - a descriptor is no path
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert audiodiff.main(["caption", str(tmp_path)]) == 141
+        stdout.flush()
+    assert capfd.readouterr().err == ""
+    assert sum(map(len, captioner.batches)) < 200
+
+
 # -- with a real checkpoint -------------------------------------------------------------------
 
 
 def test_the_command_line_says_what_the_pipeline_says(
-    tiny: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    tiny: Path, capsys: Capture, tmp_path: Path
 ) -> None:
     files = [_wav(tmp_path / "a.wav", 2), _wav(tmp_path / "b.wav", 1)]
     options = ["--model", str(tiny), "--device", "cpu", "--max-new-tokens", "6"]
@@ -268,12 +612,12 @@ def test_the_command_line_says_what_the_pipeline_says(
     assert capsys.readouterr().out.splitlines() == [
         f"{files[0]}: {alone[0]}",
         f"{files[1]}: {alone[1]}",
-        difference.best.text,
+        f"{files[0]}: {difference.best.text}",
     ]
 
 
 def test_options_that_the_model_refuses_are_wrong_usage(
-    tiny: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    tiny: Path, capsys: Capture, tmp_path: Path
 ) -> None:
     file = _wav(tmp_path / "a.wav", 1)
     with pytest.raises(SystemExit) as stop:
@@ -282,46 +626,7 @@ def test_options_that_the_model_refuses_are_wrong_usage(
     assert "num_beams must be 1 to 8, not 9" in capsys.readouterr().err
 
 
-def test_a_checkpoint_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_not_there(capsys: Capture, tmp_path: Path) -> None:
     file = _wav(tmp_path / "a.wav", 1)
     assert audiodiff.main(["caption", file, "--model", str(tmp_path / "none")]) == 1
     assert "is not a checkpoint" in capsys.readouterr().err
-
-
-# -- demo clips -------------------------------------------------------------------------------
-
-
-def test_demo_clips_are_the_same_every_time_and_decode(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    assert audiodiff.main(["demo-clips", str(tmp_path / "new" / "one")]) == 0
-    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert audiodiff.main(["demo-clips", str(tmp_path / "two")]) == 0
-    assert {path.stem for path in written} == {*audiodiff.DEMO_SOUNDS, "siren-and-knocks"}
-    for path in written:
-        data = path.read_bytes()
-        assert data == (tmp_path / "two" / path.name).read_bytes()
-        clip = decode(data, audiodiff.DEMO_RATE)
-        source = clip.source
-        assert (source.format, source.sample_rate, source.channels) == ("wav", 16_000, 1)
-        assert clip.duration_s == audiodiff.DEMO_SECONDS
-        assert soundfile.info(path).subtype == "PCM_16"
-        assert 0.1 < clip.samples.abs().max() < 0.96
-
-
-def test_the_mixed_demo_clip_is_the_sum_of_the_two_at_matched_power(tmp_path: Path) -> None:
-    audiodiff.main(["demo-clips", str(tmp_path)])
-    siren, knocks, both = (
-        soundfile.read(tmp_path / f"{name}.wav", dtype="int16")[0].astype(float)
-        for name in ("siren", "knocks", "siren-and-knocks")
-    )
-    assert np.abs(both - siren - knocks).max() <= 2  # each is rounded once
-    assert abs(10 * np.log10(np.square(siren).mean() / np.square(knocks).mean())) < 0.1
-
-
-def test_demo_clips_where_a_file_is_in_the_way(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "taken").write_text("")
-    assert audiodiff.main(["demo-clips", str(tmp_path / "taken")]) == 1
-    assert "taken" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""What the commands of ``audiodiff`` do; their parser is ``audiodiff.py``."""

@@ -1,0 +1,98 @@
+"""Arguments to files: folders are searched, patterns expanded, ``-`` is the standard input."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from model.errors import AudioTooLarge, UnsupportedFormat
+
+STDIN = "-"
+MAX_BYTES = 512 << 20
+"""Larger files are refused, so that memory is bounded; a minute of video is smaller."""
+EXTENSIONS = frozenset(
+    (".3gp", ".aac", ".aif", ".aifc", ".aiff", ".asf", ".caf", ".flac", ".m4a", ".m4b", ".mka",
+     ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".wave", ".webm", ".wma")
+)  # fmt: skip
+"""What is taken for audio where a folder is searched; a file that is named may have any name."""
+
+
+def find(arguments: Iterable[str]) -> list[str]:
+    """The files that are meant, in the order of the arguments; sorted within one of them.
+
+    What is not there, or holds no audio, stays in the list as it is: ``open_clip`` says so.
+    """
+    return [
+        file
+        for argument in arguments
+        for path in _expand(argument)
+        for file in (_search(path) if Path(path).is_dir() else [path])
+    ]
+
+
+def passing(path: str) -> bool:
+    """Whether it can be read but once: the standard input, a pipe, a device."""
+    if path == STDIN:
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def read(path: str) -> bytes:
+    """The contents, up to the bound and a byte. Raises OSError, and UnsupportedFormat."""
+    with sys.stdin.buffer if path == STDIN else _open(path) as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def open_clip(path: str, held: Mapping[str, bytes]) -> BinaryIO:
+    """A file opened for reading; ``held`` are contents read before, by path.
+
+    Raises OSError, UnsupportedFormat for a folder without audio, AudioTooLarge.
+    """
+    file = io.BytesIO(held[path]) if path in held else _open(path)
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_BYTES:
+        file.close()
+        raise AudioTooLarge(f"the file is larger than {MAX_BYTES >> 20} MiB; send its sound alone")
+    file.seek(0)
+    return file
+
+
+def _expand(argument: str) -> list[str]:
+    if argument == STDIN or os.path.lexists(argument) or not glob.has_magic(argument):
+        return [argument]
+    # Path.glob takes no absolute pattern, and finds hidden files.
+    return sorted(glob.glob(argument, recursive=True)) or [argument]  # noqa: PTH207
+
+
+def _search(folder: str) -> list[str]:
+    """The audio files below a folder, hidden ones left out; the folder itself if there is none.
+
+    A folder below that may not be searched stands for what is in it.
+    """
+    found: list[str] = []
+    denied: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=denied.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            str(Path(parent, name))
+            for name in sorted(files)
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
+    return [*found, *(str(error.filename) for error in denied)] or [folder]
+
+
+def _open(path: str) -> BinaryIO:
+    if Path(path).is_dir():
+        os.scandir(path).close()  # says so if it may not be searched
+        raise UnsupportedFormat("there is no audio file in this folder; name one")
+    return Path(path).open("rb")

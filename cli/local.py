@@ -1,0 +1,67 @@
+"""Answers by the model in this process, on the service's own road: decode pool, batcher, worker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from cli.describe import Answer, Failed
+from model.errors import AudiodiffError, AudioError
+from model.types import GenerationOptions
+from service import schemas
+from service.batcher import WorkerDied
+from service.engine import Engine
+from service.metrics import Metrics
+from service.settings import Settings
+from service.worker import Pipeline
+
+MAX_IN_FLIGHT = 64
+"""Clips decoded ahead of the model: two batches."""
+MAX_SECONDS = 7200
+"""The most audio decoded ahead: half a GiB at 16 kHz."""
+
+
+class Local:
+    """Runs ``pipeline`` as the service does, so that the answers are the service's."""
+
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, options: GenerationOptions, both: bool
+    ) -> None:
+        """Raises OptionsError if the options cannot be met."""
+        pipeline.check(options)
+        self.in_flight = min(MAX_IN_FLIGHT, max(1, int(MAX_SECONDS / settings.max_audio_seconds)))
+        own = {"max_queue": MAX_IN_FLIGHT, "max_queue_seconds": math.inf}
+        self._engine = Engine(settings.model_copy(update=own), pipeline, Metrics())
+        self._model = schemas.Model(name=pipeline.name, revision=pipeline.revision)
+        self._options = options
+        self._both = both
+
+    async def __aenter__(self) -> None:
+        """Start the model thread, which warms up while the first files are decoded."""
+        self._engine.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let the threads go; a batch that has begun is finished."""
+        await self._engine.stop()
+
+    async def describe(self, files: Mapping[str, BinaryIO]) -> Answer:
+        """Raises AudioError, Failed, or AudiodiffError once the model thread is dead."""
+        try:
+            answer = await self._engine.answer(files, self._options, math.inf, self._both)
+        except AudioError:
+            raise
+        except WorkerDied as error:
+            raise AudiodiffError("the model thread died; see above") from error
+        except Exception as error:
+            raise Failed(str(error) or type(error).__name__) from error
+        facts = {
+            "audio" if field == "file" else field: schemas.Audio.of(source).model_dump()
+            for field, source in zip(files, answer.sources, strict=True)
+        }
+        said, *reverse = [
+            (schemas.captioned if found.timeline is None else schemas.direction)(found).model_dump()
+            for found in answer.descriptions
+        ]
+        model = self._model.model_dump()
+        return said | facts | {"model": model} | ({"reverse": reverse[0]} if reverse else {})

@@ -1,0 +1,107 @@
+"""Answers by a running service, over HTTP."""
+
+from __future__ import annotations
+
+from asyncio import sleep
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import httpx
+
+from cli.describe import Answer, Failed
+from model.errors import AudiodiffError, OptionsError
+
+PAUSES_S = (1, 2, 4, 8, 16, 30, 60)
+"""Between tries, where the service does not say when to come back."""
+TIMEOUT_S = 120
+"""How long the service may be silent; it gives a request up long before."""
+_OPTIONS_AT_FAULT = ("urn:audiodiff:problem:invalid-field", "urn:audiodiff:problem:invalid-options")
+_OF_THIS_REQUEST = ("id", "timing_ms")
+
+
+class Remote:
+    """Asks the service at a URL, and asks again while it is busy."""
+
+    in_flight = 8
+
+    def __init__(
+        self, url: str, api_key: str | None, search: Mapping[str, int], both: bool
+    ) -> None:
+        """Raises OptionsError if the URL is none."""
+        headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
+        try:
+            self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_S)
+        except httpx.InvalidURL as error:
+            raise OptionsError(f"--url: {error}") from error
+        if self._client.base_url.scheme not in ("http", "https") or not self._client.base_url.host:
+            raise OptionsError(f"--url must be like http://127.0.0.1:8000, not {url}")
+        self._url = url
+        self._data = {name: str(value) for name, value in search.items()}
+        if both:
+            self._data["both"] = "true"
+        self._met = False
+
+    async def __aenter__(self) -> None:
+        """Connections are made when they are needed."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def describe(self, files: Mapping[str, BinaryIO]) -> Answer:
+        """Send a request, and again as long as there are pauses left.
+
+        Raises Failed if it is refused, OptionsError if its options are, and AudiodiffError if the
+        service is not there, or is not one.
+        """
+        pauses = iter(PAUSES_S)
+        while True:
+            pause = next(pauses, None)
+            try:
+                response = await self._post(files)
+            except httpx.TransportError as error:
+                # A service that was there may come back; one that never was is a wrong URL.
+                if pause is None or not self._met:
+                    what = str(error) or type(error).__name__
+                    raise AudiodiffError(f"no answer from {self._url}: {what}") from error
+            else:
+                self._met = True
+                if pause is None or response.status_code not in (429, 503):
+                    return self._read(response)
+                after = response.headers.get("retry-after", "")
+                pause = int(after) if after.isdecimal() else pause
+            await sleep(pause)
+
+    async def _post(self, files: Mapping[str, BinaryIO]) -> httpx.Response:
+        return await self._client.post(
+            "/caption" if "file" in files else "/difference",
+            data=self._data,
+            # Under the field's name: the path is nobody's business, and may not be UTF-8.
+            files={field: (field, file) for field, file in files.items()},
+        )
+
+    def _read(self, response: httpx.Response) -> Answer:
+        """The answer, or the error that a response is."""
+        body = _json(response)
+        if response.is_success and "caption" in body:
+            return {name: value for name, value in body.items() if name not in _OF_THIS_REQUEST}
+        status = f"{response.status_code} {response.reason_phrase}"
+        detail = str(body.get("detail", status))
+        if response.status_code == 401:
+            raise AudiodiffError(
+                f"{self._url} asks for an API key: give it as --api-key or AUDIODIFF_API_KEY"
+            )
+        if body.get("type") in _OPTIONS_AT_FAULT:
+            raise OptionsError(detail)
+        if response.status_code < 400 or response.status_code in (403, 404, 405):
+            raise AudiodiffError(f"{self._url} does not answer as audiodiff does: {status}")
+        raise Failed(detail)
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    """The object in a response; empty if there is none."""
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
