@@ -15,6 +15,7 @@ from service import errors, logging
 from service.engine import Engine
 from service.metrics import Metrics
 from service.middleware import RequestContext
+from service.page import add_page
 from service.routes import add_routes, version
 from service.settings import Settings
 from service.worker import Pipeline
@@ -43,12 +44,14 @@ def create_app(settings: Settings, pipeline: Pipeline) -> FastAPI:
         version=version(),
         summary="Captions audio, and what is heard in one clip and not in another.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.engine = engine
     add_routes(app, settings)
+    add_page(app)
     errors.install(app)
     if settings.cors_origins:
         app.add_middleware(

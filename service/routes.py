@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import torch
 from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
@@ -27,11 +27,6 @@ from service.uploads import announced, read_form
 
 T = TypeVar("T")
 F = TypeVar("F", bound=schemas.Form)
-
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>audiodiff</title>
-<h1>audiodiff</h1><p>Captions audio, and what is heard in one clip and not in another.
-See <a href="docs">the documentation</a>.</p></html>
-"""
 
 
 def add_routes(app: FastAPI, settings: Settings) -> None:
@@ -65,7 +60,6 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
         response_class=PlainTextResponse,
         responses=_answers(examples.METRICS, media_type="text/plain"),
     )(exposition)
-    operations.get("/", include_in_schema=False, response_class=HTMLResponse)(page)
     app.include_router(operations)
 
 
@@ -229,11 +223,6 @@ async def exposition(request: Request) -> Response:
     """Metrics in the Prometheus text format."""
     metrics: Metrics = request.app.state.metrics
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-async def page() -> str:
-    """The page for people."""
-    return _PAGE
 
 
 def version() -> str:

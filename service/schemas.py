@@ -14,7 +14,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic.config import JsonDict
-from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import UploadFile
 
 from model.types import Description, GenerationOptions, SourceInfo
@@ -29,6 +28,10 @@ def _is_file(value: object) -> UploadFile:
 def _not_null(schema: JsonDict) -> None:
     """A form has no null: what is not set is not sent."""
     del schema["default"]
+    either = schema.pop("anyOf")
+    assert isinstance(either, list)
+    assert isinstance(either[0], dict)
+    schema.update(either[0])
 
 
 AudioFile = Annotated[
@@ -44,16 +47,20 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    num_beams: Annotated[int, Field(ge=1, le=8)] | SkipJsonSchema[None] = Field(
+    num_beams: int | None = Field(
         None,
+        ge=1,
+        le=8,
         description="Beam width; 1 is greedy. Default: the checkpoint's.",
         json_schema_extra=_not_null,
     )
     num_captions: int = Field(
         1, ge=1, le=8, description="Captions wanted, best first; at most num_beams."
     )
-    max_new_tokens: Annotated[int, Field(ge=1, le=100)] | SkipJsonSchema[None] = Field(
+    max_new_tokens: int | None = Field(
         None,
+        ge=1,
+        le=100,
         description="Length cap of a caption. Default: the checkpoint's.",
         json_schema_extra=_not_null,
     )

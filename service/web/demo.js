@@ -1,0 +1,23 @@
+// The demo sounds and the pairs worth comparing. `python -m training.demo` makes the files.
+
+export const SINGLES = [
+  { file: "siren", label: "Siren" },
+  { file: "telephone", label: "Telephone" },
+  { file: "knocks", label: "Knocks" },
+  { file: "ball", label: "Bouncing ball" },
+];
+
+export const PAIRS = [
+  { input: "siren-and-knocks", reference: "knocks", label: "Siren and knocks", minus: "knocks" },
+  { input: "siren-and-knocks", reference: "siren", label: "Siren and knocks", minus: "siren" },
+  { input: "engine-and-whistle", reference: "engine", label: "Engine and whistle", minus: "engine" },
+  { input: "clock-and-telephone", reference: "clock", label: "Clock and telephone", minus: "clock" },
+  { input: "telephone", reference: "siren", label: "Telephone", minus: "siren" },
+];
+
+/** Fetch one of the sounds as a file. */
+export async function load(name) {
+  const response = await fetch(new URL(`demo/${name}.mp3`, import.meta.url));
+  if (!response.ok) throw new Error(`${name}.mp3 answered ${response.status}`);
+  return new File([await response.blob()], `${name}.mp3`, { type: "audio/mpeg" });
+}

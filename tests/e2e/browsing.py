@@ -1,0 +1,133 @@
+"""A browser before the page, and behind the page a service that hears how long a clip is."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import uvicorn
+from fake_pipeline import FakePipeline
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+
+from model import audio
+from model.types import Description, Encoded, GenerationOptions, Segment, Waveform
+from service.app import create_app
+from service.settings import Settings
+
+CHROMIUM = shutil.which("chromium")
+RATE = 16_000
+WAIT_S = 60
+KEPT = (0.25, 0.85)
+"""What the mask keeps of the first second, in halves."""
+
+
+class Hearing(FakePipeline):
+    """Decodes for real; of a clip of two seconds it says "sound 2"."""
+
+    sample_rate = RATE
+
+    def prepare(self, data: bytes, limits: audio.DecodeLimits) -> Waveform:
+        clip = audio.decode(data, RATE, limits)
+        return replace(clip, samples=torch.full((2,), float(round(clip.duration_s))))
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+    ) -> list[Description]:
+        timeline = tuple(Segment(i / 2, (i + 1) / 2, kept) for i, kept in enumerate(KEPT))
+        return [
+            replace(said, timeline=said.timeline and timeline)
+            for said in super().describe(pairs, options)
+        ]
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@contextmanager
+def hearing(**settings: Any) -> Iterator[tuple[Hearing, str]]:
+    """A service in a thread: its pipeline, and its address."""
+    pipeline = Hearing()
+    app = create_app(Settings(**{"decode_workers": 2, "cache_mb": 0, **settings}), pipeline)
+    server = _Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert server.up.wait(WAIT_S)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield pipeline, f"http://127.0.0.1:{port}"
+    finally:
+        pipeline.gate.set()
+        server.should_exit = True
+        thread.join(WAIT_S)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, with a microphone that beeps."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visit(
+    browser: Browser, address: str, refused: Sequence[int] = (), **context: Any
+) -> Iterator[Page]:
+    """The page at ``address``, which must report no error on the console and ask no other host.
+
+    ``refused`` are the statuses that it may get; the browser reports them on the console itself.
+    """
+    complaints: list[str] = []
+    asked: set[str] = set()
+    with browser.new_context(**context) as own:
+        page = own.new_page()
+        page.on(
+            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.add(request.url))
+        page.goto(address)
+        expect(page.locator("#model")).not_to_be_empty()
+        yield page
+    known = tuple(f"the server responded with a status of {status} " for status in refused)
+    unknown = [line for line in complaints if not any(part in line for part in known)]
+    assert not unknown, unknown
+    elsewhere = {url for url in asked if not url.startswith((address, "data:", "blob:"))}
+    assert not elsewhere, elsewhere
+
+
+def sound(seconds: float, hertz: float = 440) -> np.ndarray:
+    """A tone: [S] at ``RATE`` hertz."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    return (0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+
+
+def file(seconds: float, name: str = "tone.wav") -> FilePayload:
+    """A tone as a file; the name says which format."""
+    data = io.BytesIO()
+    soundfile.write(data, sound(seconds), RATE, format=name.rpartition(".")[2])
+    return {"name": name, "mimeType": "audio/x-test", "buffer": data.getvalue()}
