@@ -42,8 +42,8 @@ class EncoderConfig(_Strict):
     """Average pooling (time, mel) after each block."""
     dropout: float = 0.2
     fixed_frames: int | None = None
-    """Log-mel frames that every clip is zero-filled or cut to, as the DCASE 2023 baseline does; None:
-    a clip keeps its length, and padding never changes a result."""
+    """Log-mel frames that every clip is zero-filled or cut to, as the DCASE 2023 baseline does it.
+    None: a clip keeps its length, and padding never changes a result."""
 
     @model_validator(mode="after")
     def _one_pool_per_block(self) -> EncoderConfig:

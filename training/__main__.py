@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 DATA = Path("../shared/data")
@@ -12,6 +13,21 @@ def main() -> None:
     """Parse the command line and run the command."""
     arguments = _parser().parse_args()
     arguments.run(arguments)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from training.prepare.clotho import prepare_clotho
+    from training.prepare.errors import DataError
+    from training.prepare.esc50 import prepare_esc50
+
+    root, source = arguments.output, arguments.source
+    try:
+        esc50 = arguments.data_set == "esc50"
+        print(prepare_esc50(root, source) if esc50 else prepare_clotho(root, source))
+    except (DataError, OSError) as error:
+        sys.exit(f"{arguments.data_set} is not prepared: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; run the command again to go on")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -33,6 +49,20 @@ def _export(arguments: argparse.Namespace) -> None:
     from training.train import export
 
     export(arguments.run_dir, arguments.checkpoint, arguments.dtype)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from model import convert
+    from model.errors import CheckpointError
+
+    source, target, config = arguments.file, arguments.checkpoint, convert.published()
+    try:
+        if arguments.system == "encoder":
+            convert.import_encoder(source, target, config)
+        else:
+            convert.import_captioner(source, target, arguments.tokenizer, config)
+    except CheckpointError as error:
+        raise SystemExit(f"nothing was imported: {error}") from error
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -75,6 +105,39 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
 
+    prepare = command("prepare", "Download a data set, unpack it and check that it is whole.")
+    sets = prepare.add_subparsers(required=True, metavar="DATA_SET", dest="data_set")
+    for name, folder, text, local in (
+        (
+            "clotho",
+            DATA / "clotho",
+            "Clotho v2.1, from Zenodo: 5929 recordings with five captions each, for "
+            "non-commercial research with attribution.",
+            "a folder with the CSV files and the archives, or what they hold",
+        ),
+        (
+            "esc50",
+            DATA / "ESC-50",
+            "ESC-50, from GitHub: 2000 recordings of 50 classes, CC BY-NC 3.0.",
+            "the archive, or a folder with meta/ and audio/",
+        ),
+    ):
+        one = sets.add_parser(
+            name,
+            help=text,
+            description=f"{text} Run it again to resume; what is whole is not fetched again.",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        one.add_argument("--output", type=Path, default=folder, help="the folder to fill")
+        one.add_argument(
+            "--from",
+            dest="source",
+            type=Path,
+            metavar="PATH",
+            help=f"take it from here instead of downloading it: {local}",
+        )
+        one.set_defaults(run=_prepare)
+
     train = command("train", "Train a recipe stage by stage; run it again to resume after a kill.")
     train.add_argument("--recipe", default="masking", help="a file of training/recipes")
     train.add_argument(
@@ -109,6 +172,20 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("float16", "float32"), default="float16", help="stored precision"
     )
     export.set_defaults(run=_export)
+
+    encoder = command("import-encoder", "Turn a published encoder into one to start training from.")
+    encoder.add_argument("file", type=Path, help="audio_encoder.pth of DCASE 2023 task 6B")
+    encoder.add_argument("checkpoint", type=Path, help="the directory to write")
+    encoder.set_defaults(run=_import, system="encoder")
+
+    published = command("import", "Turn a published captioner into a checkpoint directory.")
+    published.add_argument("system", choices=("dcase2023-baseline",), help="whose it is")
+    published.add_argument("file", type=Path, help="dcase_baseline_pre_trained.bin of task 6A")
+    published.add_argument("checkpoint", type=Path, help="the directory to write")
+    published.add_argument(
+        "--tokenizer", type=Path, help="folder with facebook/bart-base's files; else downloaded"
+    )
+    published.set_defaults(run=_import)
 
     evaluate = command("evaluate", "Measure a running service on ESC-50 through its HTTP API.")
     evaluate.add_argument("--url", default="http://127.0.0.1:8000", help="the service")

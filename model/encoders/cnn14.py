@@ -37,7 +37,7 @@ class Cnn14(nn.Module):
     ) -> None:
         """One block per entry of ``widths`` (channels) and ``pools`` (frames, bands).
 
-        ``fixed_frames``: log-mel frames every clip is zero-filled or cut to; None is its own.
+        ``fixed_frames``: log-mel frames that every clip is zero-filled or cut to; None: neither.
         """
         super().__init__()
         self.front_end = front_end
@@ -58,10 +58,13 @@ class Cnn14(nn.Module):
     @property
     def min_samples(self) -> int:
         """The shortest clip that gives one encoder frame."""
-        return (self.time_pool - 1) * self.front_end.hop
+        return (self.time_pool - 1) * self.front_end.hop if self.fixed_frames is None else 1
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
-        """[B, S], zero beyond ``lengths`` [B] -> [B, T, D], T = log-mel frames // time pool."""
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, D], T = log-mel frames // time pool.
+
+        Of ``fixed_frames``, if set: a frame then counts when its first log-mel frame is real.
+        """
         return self.from_log_mel(self.front_end(samples), self.front_end.frame_counts(lengths))
 
     def from_log_mel(self, log_mel: Tensor, frames: Tensor) -> Encoded:
@@ -70,7 +73,6 @@ class Cnn14(nn.Module):
             return self._convolve(log_mel, frames)
         filled = _fill(log_mel, frames, self.fixed_frames)
         heard = self._convolve(filled, torch.full_like(frames, self.fixed_frames)).frames
-        # The baseline samples its mask at the first log-mel frame of each pooled one.
         return Encoded(heard, _mask((frames - 1) // self.time_pool + 1, heard.shape[1]))
 
     def _convolve(self, log_mel: Tensor, frames: Tensor) -> Encoded:

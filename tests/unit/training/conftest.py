@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,8 @@ from training.data import grammar
 from training.data.esc50 import Clip
 from training.data.scenes import SoundBank
 from training.tokenizer import train_tokenizer
+
+sys.path.insert(0, str(Path(__file__).parent))  # makes ``file_server`` importable
 
 RATE = 8000
 SECONDS = 2
