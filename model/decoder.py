@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import BartConfig, BartForConditionalGeneration
 
 from model.generation import Search, Sequences, search
-from model.incremental import IncrementalDecoder
+from model.incremental import IncrementalDecoder, Weights
 from model.types import Difference
 
 
@@ -58,6 +58,7 @@ class Decoder(nn.Module):
         self.bart: Any = BartForConditionalGeneration(config)
         # A place in a clip longer than any heard in training then adds nothing, not noise.
         nn.init.zeros_(self.bart.model.encoder.embed_positions.weight)
+        self._joined: tuple[list[tuple[int, int]], Weights] | None = None
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
@@ -88,17 +89,14 @@ class Decoder(nn.Module):
         ``min_length`` counts as Transformers does, start and first token included.
         """
         config = self.bart.config
-        memory = self.bart.get_encoder()(
-            inputs_embeds=difference.memory, attention_mask=difference.mask
-        ).last_hidden_state
+        frames, mask = difference.memory, difference.mask
         max_length = max_new_tokens + 2
         prompt = torch.tensor(
-            [[config.decoder_start_token_id, config.bos_token_id]], device=memory.device
+            [[config.decoder_start_token_id, config.bos_token_id]], device=frames.device
         )
-        steps = IncrementalDecoder(self.bart, memory, difference.mask, num_beams, max_new_tokens)
         return search(
-            steps,
-            prompt.expand(len(memory), -1),
+            IncrementalDecoder(self._weights(), frames, mask, num_beams, max_new_tokens),
+            prompt.expand(len(frames), -1),
             Search(
                 num_beams=num_beams,
                 num_captions=num_captions,
@@ -111,6 +109,13 @@ class Decoder(nn.Module):
                 pad_token_id=config.pad_token_id,
             ),
         )
+
+    def _weights(self) -> Weights:
+        """The weights as steps want them; joined anew if a parameter has changed or moved."""
+        state = [(each.data_ptr(), each._version) for each in self.bart.parameters()]
+        if self._joined is None or self._joined[0] != state:
+            self._joined = (state, Weights.of(self.bart))
+        return self._joined[1]
 
     def _shifted(self, tokens: Tensor) -> Tensor:
         """What the decoder sees before each token: the start token, then all but the last."""

@@ -71,8 +71,8 @@ def search(decoder: NextTokens, prompt: Tensor, how: Search) -> Sequences:
     logits = decoder.prefill(prompt)
     while True:
         candidates = _extend(beams, logits, length, how)
-        beams = _survivors(candidates, how)
-        done = found.update(rows, candidates, beams.total, length, how)
+        before, beams = beams, _survivors(beams, candidates, length, how)
+        done = found.update(rows, before, candidates, beams.total, length, how)
         length += 1
         finished = int(done.sum())
         if length == how.max_length or finished == len(done):
@@ -115,26 +115,26 @@ class _Beams:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """The most likely ways to go on by one token, best first."""
+    """The most likely ways to go on by one token, best first. All are [B, C]."""
 
-    tokens: Tensor
-    """[B, C, max_length]"""
+    token: Tensor
     total: Tensor
-    """[B, C] log-probability, a forced end counted as certain."""
+    """Log-probability, a forced end counted as certain."""
     spoken: Tensor
-    """[B, C] log-probability of what was generated, a forced end counted as it is."""
+    """Log-probability of what was generated, a forced end counted as it is."""
     parents: Tensor
-    """[B, C]"""
     ended: Tensor
-    """[B, C] bool"""
+    """bool"""
 
 
 def _extend(beams: _Beams, logits: Tensor, length: int, how: Search) -> _Candidates:
-    log_p = logits.float().log_softmax(-1).expand(-1, how.num_beams, -1).contiguous()
+    log_p = logits.float().log_softmax(-1)
+    if log_p.shape[1] < how.num_beams:
+        log_p = log_p.repeat(1, how.num_beams, 1)
     vocabulary = log_p.shape[-1]
-    end = log_p[..., how.eos_token_id].clone()
     forced = length == how.max_length - 1
     if forced:
+        end = log_p[..., how.eos_token_id].clone()
         log_p.fill_(-torch.inf)[..., how.eos_token_id] = 0.0
     else:
         if length < how.min_length:
@@ -143,17 +143,22 @@ def _extend(beams: _Beams, logits: Tensor, length: int, how: Search) -> _Candida
             _ban_repeats(log_p, beams.tokens[..., :length], how.no_repeat_ngram_size)
     total, index = (log_p + beams.total[..., None]).flatten(1).topk(2 * how.num_beams)
     parents = index // vocabulary
-    last = _gather(end, parents) if forced else log_p.flatten(1).gather(1, index)
     token = index % vocabulary
+    last = end.gather(1, parents) if forced else log_p.flatten(1).gather(1, index)
+    return _Candidates(
+        token,
+        total,
+        beams.spoken.gather(1, parents) + last,
+        parents,
+        torch.ones_like(token, dtype=torch.bool) if forced else token == how.eos_token_id,
+    )
+
+
+def _say(beams: _Beams, parents: Tensor, token: Tensor, length: int) -> Tensor:
+    """[B, X, max_length]: what the beams ``parents`` [B, X] said, and now ``token`` [B, X]."""
     tokens = _gather(beams.tokens, parents)
     tokens[..., length] = token
-    return _Candidates(
-        tokens,
-        total,
-        _gather(beams.spoken, parents) + last,
-        parents,
-        (token == how.eos_token_id) | forced,
-    )
+    return tokens
 
 
 def _ban_repeats(log_p: Tensor, tokens: Tensor, size: int) -> None:
@@ -166,12 +171,13 @@ def _ban_repeats(log_p: Tensor, tokens: Tensor, size: int) -> None:
     log_p.scatter_add_(-1, grams[..., -1], torch.where(same, -torch.inf, 0.0))
 
 
-def _survivors(candidates: _Candidates, how: Search) -> _Beams:
+def _survivors(beams: _Beams, candidates: _Candidates, length: int, how: Search) -> _Beams:
     """The N best candidates that have not ended."""
     total, order = candidates.total.masked_fill(candidates.ended, _NEVER).topk(how.num_beams)
-    rest = (candidates.tokens, candidates.spoken, candidates.parents)
-    tokens, spoken, parents = (_gather(values, order) for values in rest)
-    return _Beams(tokens, total, spoken, parents)
+    parents, token, spoken = (
+        each.gather(1, order) for each in (candidates.parents, candidates.token, candidates.spoken)
+    )
+    return _Beams(_say(beams, parents, token, length), total, spoken, parents)
 
 
 class _Found:
@@ -188,9 +194,15 @@ class _Found:
         self._done = torch.zeros(clips, dtype=torch.bool, device=like.device)
 
     def update(
-        self, rows: Tensor, candidates: _Candidates, going_on: Tensor, length: int, how: Search
+        self,
+        rows: Tensor,
+        beams: _Beams,
+        candidates: _Candidates,
+        going_on: Tensor,
+        length: int,
+        how: Search,
     ) -> Tensor:
-        """Take in what has ended among ``candidates`` of the clips ``rows``.
+        """Take in what has ended among ``candidates``, which extend ``beams`` of the clips ``rows``.
 
         ``going_on`` [B, N] is the log-probability of the beams that are left. Returns [B] bool:
         whose search is over.
@@ -198,11 +210,12 @@ class _Found:
         size = how.num_beams
         best = candidates.ended[:, :size] & ~self._done[rows, None]
         if bool(best.any()):
+            best_ones = (candidates.parents[:, :size], candidates.token[:, :size])
             rank = candidates.total[:, :size] / length**how.length_penalty
             rank = torch.cat([self._rank[rows], rank.masked_fill(~best, _NEVER)], dim=1)
             self._rank[rows], order = rank.topk(size)
             for kept, new in (
-                (self._tokens, candidates.tokens[:, :size]),
+                (self._tokens, _say(beams, *best_ones, length)),
                 # Neither the start nor the forced first token was generated.
                 (self._mean, candidates.spoken[:, :size] / (length - 1)),
                 (self._finished, best),
