@@ -27,7 +27,7 @@ serve: $(INSTALLED) ## serve the bundled checkpoint on 127.0.0.1 (PORT=8000)
 	$(BIN)/audiodiff serve --host 127.0.0.1 --port $(PORT) --log-format console
 
 test: $(INSTALLED) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED) ## run linters, the type checker and the tests, as CI does
 	$(BIN)/ruff check .

@@ -85,7 +85,8 @@ def _mix(blocks: Generator[Block], limits: DecodeLimits) -> tuple[Samples, int, 
                 f"The clip decodes to more than {limits.max_decoded_bytes} bytes. "
                 "Send fewer channels, a lower rate or a part."
             )
-        parts.append(block.clip(-1.0, 1.0).mean(axis=1))
+        # Channel by channel: to add up the few of each sample takes NumPy ten times as long.
+        parts.append(np.ascontiguousarray(block.T).clip(-1.0, 1.0).mean(axis=0))
     if not length:
         raise EmptyAudio("There are no samples in the file. Send one with sound in it.")
     return np.concatenate(parts), rate, channels

@@ -1,4 +1,4 @@
-"""Resampling by torchaudio's windowed sinc, with its kernels cached and bounded."""
+"""Resampling by torchaudio's windowed sinc, as a matrix product, with its filters cached."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import math
 from fractions import Fraction
 from functools import lru_cache
 
+import torch
 import torchaudio
 from torch import Tensor, nn
 
 _MAX_KERNEL = 1 << 20
 """Phases times stride; 44.1 to 16 kHz takes 70,560."""
+
+_MIN_PHASES = 128
+"""Columns that keep a matrix product busy: 48 to 16 kHz has one phase of its own."""
 
 
 def resample(samples: Tensor, source: int, target: int) -> Tensor:
@@ -23,16 +27,21 @@ def resample(samples: Tensor, source: int, target: int) -> Tensor:
     if source == target:
         return samples
     ratio = Fraction(source, target).limit_denominator(math.isqrt(_MAX_KERNEL * target // source))
-    resampled: Tensor = _resampler(ratio.numerator, ratio.denominator)(samples)
-    # A simpler ratio, and torchaudio's own length in 32-bit floats, can be off either way.
+    kernel, width, stride = _filter(ratio.numerator, ratio.denominator)
+    around = nn.functional.pad(samples, (width, width + stride))
+    resampled = (around.unfold(0, len(kernel), stride) @ kernel).flatten()
+    # A simpler ratio can be off either way, and the last row says more than is asked.
     missing = -(-samples.shape[0] * target // source) - resampled.shape[0]
     return nn.functional.pad(resampled, (0, missing))
 
 
 @lru_cache(maxsize=16)
-def _resampler(source: int, target: int) -> nn.Module:
-    """A Kaiser window as in resampy's "kaiser_best": flat to 0.9 of the lower Nyquist frequency."""
-    resampler: nn.Module = torchaudio.transforms.Resample(
+def _filter(source: int, target: int) -> tuple[Tensor, int, int]:
+    """A Kaiser window as in resampy's "kaiser_best": flat to 0.9 of the lower Nyquist frequency.
+
+    Returns the kernel [taps, phases], how many samples it reaches back, and how many it moves on.
+    """
+    made = torchaudio.transforms.Resample(
         source,
         target,
         resampling_method="sinc_interp_kaiser",
@@ -40,4 +49,9 @@ def _resampler(source: int, target: int) -> nn.Module:
         rolloff=0.9475937167399596,
         beta=14.769656459379492,
     )
-    return resampler
+    kernel = made.kernel[:, 0].t()
+    # Several strides in one: the same phases again, each time a stride later.
+    times = -(-_MIN_PHASES // target)
+    later = [(source * step, source * (times - 1 - step)) for step in range(times)]
+    kernels = [nn.functional.pad(kernel, (0, 0, *room)) for room in later]
+    return torch.cat(kernels, dim=1), made.width, source * times

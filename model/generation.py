@@ -202,10 +202,10 @@ class _Found:
         length: int,
         how: Search,
     ) -> Tensor:
-        """Take in what has ended among ``candidates``, which extend ``beams`` of the clips ``rows``.
+        """Take in what has ended among ``candidates``.
 
-        ``going_on`` [B, N] is the log-probability of the beams that are left. Returns [B] bool:
-        whose search is over.
+        They extend ``beams``, those of the clips ``rows``; ``going_on`` [B, N] is the
+        log-probability of the beams that are left. Returns [B] bool: whose search is over.
         """
         size = how.num_beams
         best = candidates.ended[:, :size] & ~self._done[rows, None]

@@ -88,7 +88,7 @@ class IncrementalDecoder:
             heard = _attend(query, self._cross[2 * number : 2 * number + 2], self._heard)
             x = layer.after_memory(x + layer.answer_memory(heard))
             x = layer.after_thought(x + layer.narrow(F.gelu(layer.widen(x))))
-        return self._weights.output(x).view(clips, count, -1)
+        return self._weights.output(x.float()).view(clips, count, -1)
 
     def _listen(self, frames: Tensor) -> Tensor:
         """Keys and values of [B, T, D] for each layer: [2 * layers, B, H, T, D / H]."""
@@ -131,6 +131,7 @@ class Weights:
     begin: _Norm
     layers: list[_Layer]
     output: _Linear
+    """In float32: half-precision logits are too coarse to tell close candidates apart."""
 
     @staticmethod
     def of(bart: Any) -> Weights:
@@ -151,7 +152,9 @@ class Weights:
             decoder.embed_positions.weight[decoder.embed_positions.offset :],
             _Norm.of(decoder.layernorm_embedding),
             [_Layer.of(layer) for layer in decoder.layers],
-            _Linear(bart.lm_head.weight.t().contiguous(), bart.final_logits_bias[0]),
+            _Linear(
+                bart.lm_head.weight.float().t().contiguous(), bart.final_logits_bias[0].float()
+            ),
         )
 
 

@@ -65,6 +65,32 @@ def _import(arguments: argparse.Namespace) -> None:
         raise SystemExit(f"nothing was imported: {error}") from error
 
 
+def _reproduce(arguments: argparse.Namespace) -> None:
+    from training.study.report import write
+    from training.study.study import Data, Terms, reproduce
+
+    if arguments.table != "report":
+        reproduce(
+            arguments.table,
+            data=Data(arguments.esc50, arguments.clotho, arguments.real, arguments.encoder),
+            output=arguments.output,
+            terms=Terms(
+                arguments.epochs,
+                arguments.learning_rate,
+                arguments.reference_share,
+                arguments.variants,
+                arguments.seeds,
+            ),
+            part=arguments.part,
+        )
+    print(write(arguments.output))
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    return int(number), int(of)
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from training.evaluate import evaluate
     from training.report import into_card, scores
@@ -186,6 +212,36 @@ def _parser() -> argparse.ArgumentParser:
         "--tokenizer", type=Path, help="folder with facebook/bart-base's files; else downloaded"
     )
     published.set_defaults(run=_import)
+
+    study = command("reproduce", "Train and test the rows of the paper's tables; write a report.")
+    study.add_argument(
+        "table",
+        choices=("table1", "table2", "table3", "report"),
+        help="which rows; report: only write the report of what is there",
+    )
+    study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
+    study.add_argument("--clotho", type=Path, default=DATA / "clotho", help="Clotho's CSV files")
+    study.add_argument(
+        "--real",
+        action="store_true",
+        help="on Clotho's recordings, in its folder, instead of ESC Scenes",
+    )
+    study.add_argument(
+        "--encoder",
+        type=Path,
+        default=Path("checkpoints/default"),
+        help="whose encoder is frozen: a checkpoint, or a stage's folder in a run",
+    )
+    study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
+    study.add_argument("--epochs", type=int, help="instead of the rows' own")
+    study.add_argument("--learning-rate", type=float, help="instead of the rows' own")
+    study.add_argument("--reference-share", type=float, help="instead of the rows' own")
+    study.add_argument("--variants", type=int, default=2, help="mixtures of each training clip")
+    study.add_argument("--seeds", type=int, default=3, help="runs of each row")
+    study.add_argument(
+        "--part", type=_part, default=(0, 1), help="0/2 and 1/2 share the runs of two processes"
+    )
+    study.set_defaults(run=_reproduce)
 
     evaluate = command("evaluate", "Measure a running service on ESC-50 through its HTTP API.")
     evaluate.add_argument("--url", default="http://127.0.0.1:8000", help="the service")

@@ -6,11 +6,12 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections import defaultdict
-from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ import torch
 from benchmarks.serving import report
 from benchmarks.serving.clips import requests
 from benchmarks.serving.load import Sample, closed_loop, open_loop
+from benchmarks.serving.servers.shared import SEARCH
 from benchmarks.serving.systems import RIVALS, ROOT, SYSTEMS, Running, System, running
 
 HERE = Path(__file__).resolve().parent
@@ -31,7 +33,9 @@ LOADS = (
     "40% of the ceiling",
     "80% of the ceiling",
     "120% of the ceiling",
+    "300% of the ceiling",
 )
+"""The last is for this service alone: those that refuse nothing would be at it for minutes."""
 DEADLINE_S = 30.0  # AUDIODIFF_REQUEST_TIMEOUT_S's default
 
 
@@ -49,9 +53,10 @@ def install_rivals() -> None:
 
 
 def ceiling(seconds: float) -> dict[str, float]:
-    """What the pipeline does without a server: ``per_s`` and ``alone_ms``."""
+    """What the pipeline, with our search, does without a server: ``per_s`` and ``alone_ms``."""
     command = [sys.executable, "-m", "benchmarks.serving.servers.ceiling", str(seconds)]
-    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    env = {name: value for name, value in os.environ.items() if name != SEARCH}
+    run = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
     print(f"ceiling: {found}", flush=True)
     return found
@@ -69,40 +74,45 @@ def measure(server: Running, load: str, per_s: float, seconds: float, turn: int)
 
 
 def compare(systems: list[System], output: Path, seconds: float, rounds: int) -> None:
-    """Every load on every system, by turns; the report goes into ``output``."""
+    """Every load on every system; the report goes into ``output``.
+
+    Systems run one at a time, because idle ones cost time too, in the opposite order in every
+    other round; the ceiling is measured before each round and after the last.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    ceilings = [ceiling(seconds / rounds)]
-    samples: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    part = seconds / rounds
+    ceilings = []
+    samples: dict[str, dict[str, list[Sample]]] = {load: defaultdict(list) for load in LOADS}
     memory: dict[tuple[str, str], float] = {}
     lost = []
-    with ExitStack() as stack:
-        servers = []
-        for system in systems:
-            log = output / f"{system.name}.log"
+    for turn in range(rounds):
+        ceilings.append(ceiling(part))
+        for system in systems if turn % 2 == 0 else systems[::-1]:
+            name = system.name
             try:
-                servers.append(stack.enter_context(running(system, log, next(requests()))))
+                with running(system, output / f"{name}.log", next(requests())) as server:
+                    for load in LOADS if system is systems[0] else LOADS[:-1]:
+                        found = measure(server, load, ceilings[0]["per_s"], part, turn)
+                        samples[load][name] += [
+                            Sample(s.due + turn * part, s.latency, s.status) for s in found
+                        ]
+                        memory[load, name] = server.resident_mb
+                        point = report.summarize(found, memory[load, name])
+                        print(f"{load}, {name}: {point}", flush=True)
             except (RuntimeError, OSError) as error:
-                lost.append(f"{system.name} did not start: {error}")
+                lost.append(f"{name} did not start: {error}")
                 print(lost[-1], flush=True)
-        for turn in range(rounds):
-            if turn:
-                ceilings.append(ceiling(seconds / rounds))
-            for load in LOADS:
-                for server in servers if turn % 2 == 0 else servers[::-1]:
-                    name = server.system.name
-                    found = measure(server, load, ceilings[0]["per_s"], seconds / rounds, turn)
-                    samples[load][name] += [
-                        Sample(s.due + turn * seconds / rounds, s.latency, s.status) for s in found
-                    ]
-                    memory[load, name] = server.resident_mb
-                    point = report.summarize(found, memory[load, name])
-                    print(f"{load}, {name}: {point}", flush=True)
+    ceilings.append(ceiling(part))
     results = {
-        load: {name: report.summarize(s, memory[load, name]) for name, s in by_system.items()}
-        for load, by_system in samples.items()
+        load: {
+            system.name: report.summarize(by[system.name], memory[load, system.name])
+            for system in systems
+            if system.name in by
+        }
+        for load, by in samples.items()
     }
     limit = {name: mean(one[name] for one in ceilings) for name in ceilings[0]}
-    write(output, systems, results, limit, lost, seconds)
+    write(output, systems, results, limit, lost)
 
 
 def write(
@@ -111,13 +121,13 @@ def write(
     results: dict[str, dict[str, report.Point]],
     limit: dict[str, float],
     lost: list[str],
-    seconds: float,
 ) -> None:
     """``report.md``, ``results.json`` and ``throughput.svg``."""
     lines = [
         "# Serving, measured",
         "",
-        f"`python -m benchmarks.serving --seconds {seconds:g}`; {platform.processor() or 'CPU'}, "
+        f"`python -m benchmarks.serving {shlex.join(sys.argv[1:])}`; "
+        f"{platform.processor() or 'CPU'}, "
         f"{torch.get_num_threads()} cores, shared with the load generator; "
         f"torch {torch.__version__}.",
         "",
@@ -148,7 +158,8 @@ def plot(path: Path, results: dict[str, dict[str, report.Point]], limit: float) 
     names = list(next(iter(results.values())))
     for place, name in enumerate(names):
         at = [number + place * 0.8 / len(names) for number in range(len(results))]
-        points = [by_system[name] for by_system in results.values()]
+        points = [by_system[name] for by_system in results.values() if name in by_system]
+        at = at[: len(points)]
         left.bar(at, [point.per_s for point in points], 0.8 / len(names), label=name)
         right.bar(at, [point.p95_ms for point in points], 0.8 / len(names))
     left.axhline(limit, linestyle="--", color="grey")
@@ -197,6 +208,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="of each load on each system")
     parser.add_argument("--rounds", type=int, default=2, help="turns that they are split into")
     parser.add_argument("--systems", nargs="+", choices=names, default=names, help="which ones")
+    parser.add_argument(
+        "--rivals-search",
+        choices=["ours", "generate"],
+        default="ours",
+        help="whose search the others decode with: this project's, or Transformers' generate",
+    )
     parser.add_argument("--output", type=Path, default=HERE / "results", help="the report's folder")
     parser.add_argument(
         "--soak",
@@ -208,6 +225,7 @@ def main() -> None:
     if arguments.soak:
         soak(arguments.soak, arguments.output)
         return
+    os.environ[SEARCH] = arguments.rivals_search
     chosen = [system for system in SYSTEMS if system.name in {"audiodiff", *arguments.systems}]
     if any(system.command[0] != sys.executable for system in chosen):
         install_rivals()

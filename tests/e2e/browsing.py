@@ -95,11 +95,12 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visit(
-    browser: Browser, address: str, refused: Sequence[int] = (), **context: Any
+    browser: Browser, address: str, refused: Sequence[int | str] = (), **context: Any
 ) -> Iterator[Page]:
     """The page at ``address``, which must report no error on the console and ask no other host.
 
-    ``refused`` are the statuses that it may get; the browser reports them on the console itself.
+    ``refused`` are the statuses and network errors that it may get; the browser reports them on the
+    console itself.
     """
     complaints: list[str] = []
     asked: set[str] = set()
@@ -113,7 +114,7 @@ def visit(
         page.goto(address)
         expect(page.locator("#model")).not_to_be_empty()
         yield page
-    known = tuple(f"the server responded with a status of {status} " for status in refused)
+    known = [one if isinstance(one, str) else f"with a status of {one} " for one in refused]
     unknown = [line for line in complaints if not any(part in line for part in known)]
     assert not unknown, unknown
     elsewhere = {url for url in asked if not url.startswith((address, "data:", "blob:"))}

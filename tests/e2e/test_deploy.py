@@ -1,14 +1,12 @@
-"""The deployment's own files, run: nginx before three replicas, promtool on what Prometheus reads.
+"""nginx with the deployment's own configuration, before three replicas.
 
-Skipped where a program is not installed. nginx runs in a mount namespace of its own, in which the
-replicas' names are addresses of the loopback.
+Skipped where it is not installed. It runs in a mount namespace of its own, in which the replicas'
+names are addresses of the loopback.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,40 +18,14 @@ from threading import Event
 
 import httpx
 import pytest
+from deployment import DEPLOY, PORT, program, skip_if_taken, with_mounts
 from fake_pipeline import FATAL, clip
-from faulty_service import ROOT, WAIT_S, Process, assert_problem, eventually, multipart, serving
+from faulty_service import WAIT_S, Process, assert_problem, eventually, multipart, serving
 
-DEPLOY = ROOT / "deploy"
 HOSTS = {"audiodiff-1": "127.0.0.2", "audiodiff-2": "127.0.0.3", "audiodiff-3": "127.0.0.4"}
-PORT, BALANCER_PORT = 8000, 8080
+BALANCER_PORT = 8080
 UPLOAD_MB = 1
 CLIENTS = 12
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
-IN_NAMESPACE = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /tmp && shift && exec "$@"'
-
-
-def program(name: str) -> str:
-    """The path of a program; skips where it is not installed."""
-    path = shutil.which(name, path=PATH)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-# -- Prometheus -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    ["check config prometheus.yml", "check rules alerts.yml", "test rules alerts_test.yml"],
-)
-def test_promtool_accepts(arguments: str) -> None:
-    command = [program("promtool"), *arguments.split()]
-    done = subprocess.run(command, cwd=DEPLOY / "prometheus", capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-# -- nginx --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +34,11 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = tmp_path_factory.mktemp("nginx")
     hosts = path / "hosts"
     hosts.write_text("".join(f"{address} {name}\n" for name, address in HOSTS.items()))
-    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", IN_NAMESPACE, hosts, path]
-    command = [*map(str, inside), program("nginx"), "-c", f"{DEPLOY}/nginx/nginx.conf"]
-    if not shutil.which("unshare") or subprocess.run([*map(str, inside), "true"]).returncode:
-        pytest.skip("no mount namespaces here")
+    inside = with_mounts({"/etc/hosts": hosts, "/tmp": path})
     for address in HOSTS.values():
         skip_if_taken(address, PORT)
     skip_if_taken("0.0.0.0", BALANCER_PORT)
-    return command
-
-
-def skip_if_taken(address: str, port: int) -> None:
-    """The configuration names its ports, so they must be free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            pytest.skip(f"{address}:{port} is taken")
+    return [*inside, program("nginx"), "-c", f"{DEPLOY}/nginx/nginx.conf"]
 
 
 class Fleet:

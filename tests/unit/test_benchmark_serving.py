@@ -137,7 +137,7 @@ def test_figures_that_are_missed_are_said_to_be() -> None:
     def point(per_s: float, p50: float, p95: float, refused: int = 0) -> report.Point:
         return report.Point(per_s, p50, p95, p95, refused, 60.0, 0, 1.0)
 
-    loads = ("1 client", "32 clients", "80% of the ceiling", "120% of the ceiling")
+    loads = ("1 client", "32 clients", *(f"{share}% of the ceiling" for share in (80, 120, 300)))
     results = {
         load: {"ours": point(12, 110, 700, 3), "one": point(10, 100, 1000), "two": point(6, 9, 9e3)}
         for load in loads
@@ -151,5 +151,7 @@ def test_figures_that_are_missed_are_said_to_be() -> None:
         "p95 at 80% of the ceiling, over the best rival": (0.7, "yes"),
         "at 120%: p95 of accepted, seconds": (0.7, "yes"),
         "at 120%: p95 of refusals, ms": (60.0, "NO"),
+        "at 300%: p95 of accepted, seconds": (0.7, "yes"),
+        "at 300%: p95 of refusals, ms": (60.0, "NO"),
     }
     assert any("| ours | 12.00 | 110 | 700 |" in line for line in report.tables(results))

@@ -21,7 +21,8 @@ from transformers import PreTrainedTokenizerFast
 from training.data import augment, grammar
 from training.data.augment import Samples
 from training.data.clotho import RenderableCaption
-from training.data.lexicon import Layout, normalize_caption
+from training.data.layouts import lay_out, random_layout
+from training.data.lexicon import normalize_caption
 from training.data.scenes import Placed, Scene, SoundBank
 from training.data.tagging import level, matched
 from training.mixing.algorithm1 import CONDITIONS, Condition, Mixture, Recording, mix
@@ -157,9 +158,9 @@ class CaptionPairs(Dataset[dict[str, Any]]):
             # By kind first: half of the human sentences speak of birds or of rain.
             told = list(self.human.values())[rng.integers(len(self.human))]
             caption = told[rng.integers(len(told))]
-            return self._lay(caption.layout, rng, length), caption.caption
+            return lay_out(self.bank, caption.layout, rng, length), caption.caption
         else:
-            scene = self._laid_out(rng, length)
+            scene = lay_out(self.bank, random_layout(self.bank, rng), rng, length)
         return scene, self._say(scene, rng)
 
     def _say(self, scene: Scene, rng: np.random.Generator) -> str:
@@ -173,38 +174,6 @@ class CaptionPairs(Dataset[dict[str, Any]]):
         if rng.random() < 0.5:
             return Placed(kind, 0, samples[:length])
         return Placed(kind, 0, self.bank.window(self.bank.vary(samples, rng), rng, length))
-
-    def _laid_out(self, rng: np.random.Generator, length: int) -> Scene:
-        """One to three events, one after the other or at once, sometimes over a background."""
-        count = int(rng.choice([1, 2, 3], p=[0.15, 0.55, 0.30]))
-        kinds: list[str] = []
-        groups: list[tuple[str, ...]] = []
-        while len(kinds) < count:
-            kind, _ = self.bank.draw(rng, avoid=kinds)
-            kinds.append(kind)
-            together = bool(groups) and rng.random() < 0.3
-            if together:
-                groups[-1] = (*groups[-1], kind)
-            else:
-                groups.append((kind,))
-        return self._lay(Layout(tuple(groups), ()), rng, length)
-
-    def _lay(self, layout: Layout, rng: np.random.Generator, length: int) -> Scene:
-        """Groups in the order of time, the kinds of one group at once; the background softer."""
-        edges = np.linspace(0, length, len(layout.groups) + 1).astype(int)
-        placed: list[Placed] = []
-        for group, start, end in zip(layout.groups, edges[:-1], edges[1:], strict=True):
-            for kind in group:
-                _, samples = self.bank.draw(rng, kind=kind)
-                sound = self.bank.event(self.bank.vary(samples, rng), rng, int(end - start))
-                if len(group) > 1:
-                    sound = np.resize(sound, end - start)  # repeated, so that they overlap
-                behind = kind in layout.background
-                at = int(start + rng.integers(int(end - start) - len(sound) + 1))
-                item = Placed(kind, at, sound, behind)
-                gain_db = rng.normal(-8 if behind else 0, 3)
-                placed.append(matched(item, placed[0], gain_db) if placed else item)
-        return Scene(length, tuple(placed))
 
     # Tasks --------------------------------------------------------------------------------------
 
@@ -240,7 +209,7 @@ class CaptionPairs(Dataset[dict[str, Any]]):
 
         def draw() -> Recording:
             kind, samples = self.bank.draw(rng, avoid=present)
-            return Recording(kind, samples, lambda: self.bank.draw(rng, kind=kind)[1])
+            return Recording(kind, samples, lambda: self.bank.another(rng, kind, samples))
 
         return mix(scene.mix(), draw, condition, rng, latest)
 

@@ -129,6 +129,14 @@ class SoundBank:
             if drawn not in avoid:
                 return drawn, samples
 
+    def another(self, rng: np.random.Generator, kind: str, samples: Samples) -> Samples:
+        """Another sound of ``kind`` than ``samples``, which was drawn; the same if it is alone."""
+        alone = len(self.by_kind.get(kind, ())) == 1
+        while True:
+            _, other = self.draw(rng, kind=kind)
+            if alone or other is not samples:
+                return other
+
     def vary(self, samples: Samples, rng: np.random.Generator) -> Samples:
         """The sound played a little faster or slower, sometimes rounded to 8 bits."""
         if rng.random() < 0.6:

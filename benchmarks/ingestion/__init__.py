@@ -1,0 +1,1 @@
+"""What it takes from the bytes of a file to its log-mel spectrogram."""

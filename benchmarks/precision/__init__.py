@@ -1,0 +1,1 @@
+"""What a shorter number format changes in the captions."""

@@ -1,0 +1,1 @@
+"""The paper's experiments: rows of its tables, trained on equal terms and compared."""
