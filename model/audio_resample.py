@@ -27,9 +27,11 @@ def resample(samples: Tensor, source: int, target: int) -> Tensor:
     if source == target:
         return samples
     ratio = Fraction(source, target).limit_denominator(math.isqrt(_MAX_KERNEL * target // source))
-    kernel, width, stride = _filter(ratio.numerator, ratio.denominator)
-    around = nn.functional.pad(samples, (width, width + stride))
-    resampled = (around.unfold(0, len(kernel), stride) @ kernel).flatten()
+    resampled = samples
+    if ratio != 1:
+        kernel, width, stride = _filter(ratio.numerator, ratio.denominator)
+        around = nn.functional.pad(samples, (width, width + stride))
+        resampled = (around.unfold(0, len(kernel), stride) @ kernel).flatten()
     # A simpler ratio can be off either way, and the last row says more than is asked.
     missing = -(-samples.shape[0] * target // source) - resampled.shape[0]
     return nn.functional.pad(resampled, (0, missing))

@@ -7,6 +7,7 @@ names are addresses of the loopback.
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
 import socket
 import subprocess
@@ -38,7 +39,9 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for address in HOSTS.values():
         skip_if_taken(address, PORT)
     skip_if_taken("0.0.0.0", BALANCER_PORT)
-    return [*inside, program("nginx"), "-c", f"{DEPLOY}/nginx/nginx.conf"]
+    # In there, where /tmp is another folder, a checkout below /tmp would not be found.
+    shutil.copy(DEPLOY / "nginx" / "nginx.conf", path)
+    return [*inside, program("nginx"), "-c", "/tmp/nginx.conf"]
 
 
 class Fleet:

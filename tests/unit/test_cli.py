@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,14 @@ def _unset_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(f"AUDIODIFF_{name.upper()}", raising=False)
     monkeypatch.delenv("AUDIODIFF_API_KEY", raising=False)
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C is heard, even if whoever runs the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -563,7 +571,7 @@ def test_wrong_usage_exits_with_2(
     assert "usage: audiodiff" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("loaded", "_ctrl_c")
 def test_ctrl_c_ends_with_130(captioner: FakeCaptioner, capsys: Capture, tmp_path: Path) -> None:
     _many(200, tmp_path)
     calls = itertools.count(1)

@@ -246,7 +246,9 @@ def test_resampled_length(source: int, length: int) -> None:
     assert resample(torch.ones(length), source, RATE).shape == (math.ceil(length * RATE / source),)
 
 
-@pytest.mark.parametrize(("source", "length"), [(44_100, 2_645_887), (16_009, 16_009)])
+@pytest.mark.parametrize(
+    ("source", "length"), [(44_100, 2_645_887), (16_009, 16_009), (16_001, 100), (15_999, 7)]
+)
 def test_length_is_exact_where_torchaudio_or_the_rounded_ratio_falls_short(
     source: int, length: int
 ) -> None:
