@@ -58,6 +58,9 @@ class EncoderCache:
         """Keep a clip's outputs, and drop the least recently used beyond the bound."""
         if heard.size > self._max_bytes:
             return
+        # A clip's frames are a view of its batch's, all of which the view would keep.
+        own = Encoded(heard.encoded.frames.clone(), heard.encoded.mask.clone())
+        heard = Heard(heard.source, own)
         with self._lock:
             if (old := self._heard.pop(key, None)) is not None:
                 self._size -= old.size

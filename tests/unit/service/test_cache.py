@@ -88,3 +88,15 @@ def test_it_stays_in_its_bound_under_threads() -> None:
     assert cache.size == sum(
         found.size for name in range(40) if (found := cache.get(bytes([name]))) is not None
     )
+
+
+def test_a_kept_clip_keeps_nothing_of_its_batch() -> None:
+    cache = EncoderCache(10**6, "r")
+    batch = Encoded(torch.ones(16, 50, 8), torch.ones(16, 50, dtype=torch.bool))
+    for number, clip in enumerate(batch.split()):
+        cache.put(bytes([number]), Heard(SourceInfo(1.0, 44100, 1, "wav"), clip))
+    for number in range(16):
+        kept = cache.get(bytes([number]))
+        assert kept is not None
+        assert kept.encoded.frames.untyped_storage().nbytes() == kept.encoded.frames.nbytes
+    assert cache.size == 16 * 50 * FRAME_BYTES
