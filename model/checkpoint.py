@@ -93,6 +93,18 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
     return Checkpoint(title, revision(path), card, model.eval(), tokenizer, generation)
 
 
+def baseline_search(max_length: int) -> GenerationConfig:
+    """The DCASE 2023 task 6A baseline's search; ``max_length`` counts the start token too."""
+    return GenerationConfig(  # type: ignore[no-untyped-call]
+        num_beams=4,
+        min_length=5,
+        max_length=max_length,
+        no_repeat_ngram_size=3,
+        length_penalty=1.0,
+        early_stopping=True,
+    )
+
+
 def save(
     path: Path,
     model: CaptionerModel,

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from model import checkpoint
 from model.captioner import CaptionerModel
@@ -125,15 +125,8 @@ def import_captioner(
     state = read_state_dict(source)
     model = CaptionerModel(config)
     fill(model, state, CAPTIONER, CAPTIONER_DROPPED)
-    generation = GenerationConfig(  # type: ignore[no-untyped-call]
-        num_beams=4,
-        min_length=5,
-        max_length=100,
-        no_repeat_ngram_size=3,
-        length_penalty=1.0,
-        early_stopping=True,
-        forced_bos_token_id=config.decoder.bos_token_id,
-    )
+    generation = checkpoint.baseline_search(max_length=100)
+    generation.forced_bos_token_id = config.decoder.bos_token_id
     checkpoint.save(target, model, words, generation)
 
 

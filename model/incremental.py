@@ -38,6 +38,7 @@ class IncrementalDecoder:
         self._cross = self._listen(frames)  # [2 * layers, B, H, T, D / H]
         self._cache = frames.new_empty(0)  # [2 * layers, B, H, K, D / H]; made by ``prefill``
         self._past = frames.new_empty(0)  # [B, 1, N, K]: whose past each cached token is
+        self._own = frames.new_empty(0)  # [N, N]: the tokens of one step are each beam's own
 
     def prefill(self, tokens: Tensor) -> Tensor:
         """Begin every sentence with ``tokens`` [B, P] -> logits [B, 1, V] of what follows."""
@@ -46,6 +47,8 @@ class IncrementalDecoder:
         room = count + self._beams * self._max_steps
         self._cache = self._cross.new_empty(each, clips, heads, room, size)
         self._past = self._cross.new_zeros(clips, 1, self._beams, count)
+        every = torch.eye(self._beams, dtype=torch.bool, device=tokens.device)
+        self._own = _additive(every, self._cross.dtype)
         before = torch.ones(count, count, dtype=torch.bool, device=tokens.device).tril()
         places = self._weights.places[:count].repeat(clips, 1)
         return self._run(tokens, places, _additive(before, self._cross.dtype), 0)[:, -1:]
@@ -55,11 +58,10 @@ class IncrementalDecoder:
 
         Both are [B, N]. Returns logits [B, N, V].
         """
-        clips, beams = parents.shape
         used = self._past.shape[3]
         past = self._past.gather(2, parents[:, None, :, None].expand(-1, -1, -1, used))
-        own = _additive(torch.eye(beams, device=past.device, dtype=torch.bool), past.dtype)
-        self._past = torch.cat([past, own.expand(clips, 1, -1, -1)], dim=3)
+        own = self._own.expand(len(parents), 1, -1, -1)
+        self._past = torch.cat([past, own], dim=3)
         return self._run(tokens, self._weights.places[self._tokens], self._past, used)
 
     def take(self, rows: Tensor) -> None:
@@ -160,7 +162,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class _Linear:
-    """A linear map. Outputs lie side by side: on 16 rows that is three times as fast on a CPU."""
+    """A linear map. Outputs lie side by side, which is faster on few rows on a CPU."""
 
     weight: Tensor
     """[inputs, outputs]"""

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import argparse
 import platform
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.decoding.reference import generate
+from benchmarks.timing import by_turns
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
@@ -92,20 +91,16 @@ def measure(row: Row, rounds: int) -> tuple[float, float, bool]:
         **SEARCH,
     }
     decoder = row.model.decoder
-    contestants: dict[str, Callable[[], Any]] = {
-        "theirs": lambda: generate(decoder, row.memory, **options),
-        "ours": lambda: decoder.generate(row.memory, **options).tokens,
+    # Tokens on the CPU are tokens that have been found.
+    contestants: dict[str, Callable[[], torch.Tensor]] = {
+        "theirs": lambda: generate(decoder, row.memory, **options).cpu(),
+        "ours": lambda: decoder.generate(row.memory, **options).tokens.cpu(),
     }
-    found = {name: run() for name, run in contestants.items()}  # also the warm-up
+    found = {name: run() for name, run in contestants.items()}
     width = min(tokens.shape[-1] for tokens in found.values())
     same = torch.equal(found["theirs"][..., :width], found["ours"][..., :width])
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            began = time.perf_counter()
-            run().cpu()
-            seconds[name].append(time.perf_counter() - began)
-    return median(seconds["theirs"]), median(seconds["ours"]), same
+    seconds = by_turns(contestants, rounds)
+    return seconds["theirs"], seconds["ours"], same
 
 
 def main() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import socket
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,18 +12,15 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-import uvicorn
 from fake_pipeline import FakePipeline
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from threaded import in_thread
 
 from model import audio
 from model.types import Description, Encoded, GenerationOptions, Segment, Waveform
-from service.app import create_app
-from service.settings import Settings
 
 CHROMIUM = shutil.which("chromium")
 RATE = 16_000
-WAIT_S = 60
 KEPT = (0.25, 0.85)
 """What the mask keeps of the first second, in halves."""
 
@@ -49,32 +44,12 @@ class Hearing(FakePipeline):
         ]
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-
 @contextmanager
 def hearing(**settings: Any) -> Iterator[tuple[Hearing, str]]:
     """A service in a thread: its pipeline, and its address."""
     pipeline = Hearing()
-    app = create_app(Settings(**{"decode_workers": 2, "cache_mb": 0, **settings}), pipeline)
-    server = _Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert server.up.wait(WAIT_S)
-        port = server.servers[0].sockets[0].getsockname()[1]
+    with in_thread(pipeline, **{"cache_mb": 0, **settings}) as port:
         yield pipeline, f"http://127.0.0.1:{port}"
-    finally:
-        pipeline.gate.set()
-        server.should_exit = True
-        thread.join(WAIT_S)
 
 
 @contextmanager

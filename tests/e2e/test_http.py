@@ -22,39 +22,28 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app, serve
+from service.app import serve
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "service"))
 
 from fake_pipeline import FATAL, OUT_OF_MEMORY, POISON, FakePipeline, clip  # noqa: E402
+from threaded import WAIT_S, in_thread  # noqa: E402
 
-WAIT_S = 60
 _unlike = itertools.count(1)
 Post = Callable[..., httpx.Response]
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
 
 
 class Service:
     """A server in a thread, and the fake pipeline behind it."""
 
-    def __init__(self, pipeline: FakePipeline, server: _Server) -> None:
+    def __init__(self, pipeline: FakePipeline, port: int) -> None:
         self.pipeline = pipeline
-        self.port: int = server.servers[0].sockets[0].getsockname()[1]
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=WAIT_S)
+        self.port = port
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S)
 
     def caption(self, file: bytes | None = None, **more: Any) -> httpx.Response:
         """POST /caption."""
@@ -116,23 +105,12 @@ def eventually(condition: Callable[[], bool]) -> None:
 def running(pipeline: FakePipeline | None = None, **settings: Any) -> Iterator[Service]:
     """A service of its own, with its own settings."""
     pipeline = pipeline or FakePipeline()
-    app = create_app(Settings(**{"decode_workers": 2, **settings}), pipeline)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
-    server = _Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert server.up.wait(WAIT_S)
-        service = Service(pipeline, server)
+    with in_thread(pipeline, **settings) as port:
+        service = Service(pipeline, port)
         with service.http:
             if pipeline.warm.is_set():
                 eventually(lambda: service.http.get("/readyz").status_code == 200)
             yield service
-    finally:
-        pipeline.warm.set()
-        pipeline.gate.set()
-        server.should_exit = True
-        thread.join(WAIT_S)
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,11 @@ import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import CHROMIUM, RATE, WAIT_S, Hearing, chromium, file, hearing, sound, visit
+from browsing import CHROMIUM, RATE, Hearing, chromium, file, hearing, sound, visit
 from faulty_service import eventually
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from threaded import WAIT_S
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"

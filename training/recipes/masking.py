@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from transformers import GenerationConfig
 
 from model.captioner import CaptionerModel
+from model.checkpoint import baseline_search
 from model.config import compact
 from training.data import comparing, grammar, pairs, tagging
 from training.data.comparing import ComparingScenes
@@ -59,14 +59,7 @@ def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
     return Plan(
         model,
         tokenizer,
-        GenerationConfig(  # type: ignore[no-untyped-call]
-            num_beams=4,
-            min_length=5,
-            max_length=64,
-            no_repeat_ngram_size=3,
-            length_penalty=1.0,
-            early_stopping=True,
-        ),
+        baseline_search(max_length=64),
         [
             Stage(
                 "tagging",

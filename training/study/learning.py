@@ -87,27 +87,24 @@ class StudySamples(Dataset[dict[str, Any]]):
 def collate(items: Sequence[dict[str, Any]], pad_token_id: int = 1) -> dict[str, Tensor]:
     """Pad to the arguments of ``FrameCaptioning.forward``."""
     rows = [row for row, item in enumerate(items) if item["reference"] is not None]
-    frames, mask = padded([item["frames"] for item in items])
-    references, reference_mask = padded(
-        [items[row]["reference"] for row in rows] or [items[0]["frames"][:1]]
-    )
+    clips = padded([item["frames"] for item in items])
+    references = padded([items[row]["reference"] for row in rows]) if rows else clips.take([])
     return {
-        "frames": frames,
-        "mask": mask,
+        "frames": clips.frames,
+        "mask": clips.mask,
         "tokens": pad_sequence(
             [item["tokens"] for item in items], batch_first=True, padding_value=pad_token_id
         ),
-        "references": references[: len(rows)],
-        "reference_mask": reference_mask[: len(rows)],
+        "references": references.frames,
+        "reference_mask": references.mask,
         "reference_rows": torch.tensor(rows, dtype=torch.long),
     }
 
 
-def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """[T, D] each -> frames [B, T, D] and their mask [B, T]."""
-    lengths = torch.tensor([len(clip) for clip in clips])
-    frames = pad_sequence(list(clips), batch_first=True)
-    return frames, torch.arange(frames.shape[1]) < lengths[:, None]
+def padded(clips: Sequence[Tensor]) -> Encoded:
+    """Frames [T, D] of each clip -> [B, T, D]."""
+    whole = [Encoded(clip[None], torch.ones(1, len(clip), dtype=torch.bool)) for clip in clips]
+    return Encoded.join(whole)
 
 
 class FrameCaptioning(nn.Module):

@@ -41,7 +41,7 @@ def write(study: Path) -> Path:
     lines = []
     for subset in sorted({subset for one in rows.values() for subset in one[0]["scores"]}):
         lines += [f"### Plain captions, {subset} scenes", ""]
-        lines += _table(rows, {metric: _score(subset, metric) for metric in SHOWN})
+        lines += _table(rows, {metric: _of("scores", subset, metric) for metric in SHOWN})
     lines += ["### The paper's figures, on Clotho's recordings", ""]
     lines += _paper([name for name in rows if name in PAPER])
     lines += ["### Kinds of sound named in plain captions", ""]
@@ -75,10 +75,6 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     if len(values) < 2:
         return fmean(values), math.nan
     return fmean(values), _T95[len(values) - 1] * stdev(values) / math.sqrt(len(values))
-
-
-def _score(subset: str, metric: str) -> Value:
-    return _of("scores", subset, metric)
 
 
 def _of(*path: str) -> Value:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
-from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig, compact
+from model.convert import load_encoder
 from training.data import esc50
 from training.data.scenes import SoundBank
 from training.fit import Budget, Stage, fit
@@ -155,7 +154,7 @@ def _features(
     path = output / "features" / f"{split}.npz"
     if not path.exists():
         model = CaptionerModel(_config(data.encoder))
-        _load_encoder(model, data.encoder)
+        load_encoder(model.encoder, data.encoder)
         rate = model.config.front_end.sample_rate
         bank = SoundBank(
             esc50.load(data.esc50, scenes.SPLITS[split].folds, rate),
@@ -180,15 +179,3 @@ def _config(encoder: Path) -> CaptionerConfig:
     if (encoder / "config.json").exists():
         return CaptionerConfig.from_pretrained(encoder)
     return compact(VOCAB_SIZE)
-
-
-def _load_encoder(model: CaptionerModel, path: Path) -> None:
-    if (path / "config.json").exists():
-        model.encoder.load_state_dict(
-            checkpoint.load(path, torch.float32).model.encoder.state_dict()
-        )
-        return
-    prefix = "encoder."
-    weights = load_file(path / "model.safetensors")
-    own = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
-    model.encoder.load_state_dict(own)

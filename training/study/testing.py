@@ -52,24 +52,16 @@ def test(
     texts = {"in": plain, "in+": said([(mixed.input, None) for mixed in one])}
     found["in+"] = _naming(clips, texts["in+"], features.mixed["same/same"])
     if compares:
-        found["differences"], found["auc"] = {}, {}
+        found["differences"] = {}
         for name, mixed in mixtures.items():
             texts[name] = said([(each.input, each.reference) for each in mixed])
             found["differences"][name] = _naming(clips, texts[name], features.mixed[name])
-            kept = said.kept
-            found["auc"][name] = float(
-                np.mean(
-                    [
-                        auc(-timeline, each.active[: len(timeline)])
-                        for timeline, each in zip(kept, mixed, strict=True)
-                        if 0 < each.active[: len(timeline)].sum() < len(timeline)
-                    ]
-                )
-            )
-            if name == "same/diff":
+            if said.kept:  # subtraction has no mask
+                found.setdefault("auc", {})[name] = _separation(said.kept, mixed)
+            if said.kept and name == "same/diff":
                 found["timelines"] = [
-                    {"kept": kept[n].tolist(), "active": mixed[n].active.tolist()}
-                    for n in range(EXAMPLES)
+                    {"kept": kept.tolist(), "active": each.active.tolist()}
+                    for kept, each in zip(said.kept[:EXAMPLES], mixed, strict=False)
                 ]
         texts["in+ - ref"] = texts["same/same"]
         texts["in+ - in"] = said(
@@ -120,7 +112,8 @@ class _Say:
 
         def heard(numbers: Sequence[int]) -> Any:
             frames = [torch.from_numpy(self._features.frames[n]).float() for n in numbers]
-            return task.adapt(*(each.to(device) for each in padded(frames)))
+            clips = padded(frames)
+            return task.adapt(clips.frames.to(device), clips.mask.to(device))
 
         clips = heard([number for number, _ in pairs])
         rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
@@ -176,6 +169,16 @@ def _inverse(
         "recall": float(np.mean([bool(n & {*m.added}) for n, m in zip(named, mixed, strict=True)])),
         "leak": float(np.mean([bool(n & c.kinds) for n, c in zip(named, clips, strict=True)])),
     }
+
+
+def _separation(kept: Sequence[np.ndarray], mixed: Sequence[Any]) -> float:
+    """The mean AUC of the mask for the frames in which the reference's sound is active.
+
+    A clip's last frame may be a partial one, whose activity is not known: it does not count.
+    """
+    pairs = [(line, each.active) for line, each in zip(kept, mixed, strict=True)]
+    partly = [(line[: len(on)], on[: len(line)]) for line, on in pairs]
+    return float(np.mean([auc(-line, on) for line, on in partly if 0 < on.sum() < len(on)]))
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float:

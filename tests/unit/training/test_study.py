@@ -312,12 +312,13 @@ def test_a_study_from_data_to_report(
     study = tmp_path / "study"
     options = [
         *("--esc50", str(esc50), "--clotho", str(clotho), "--encoder", str(tmp_path / "encoder")),
-        *("--output", str(study), "--epochs", "8", "--learning-rate", "1e-3", "--seeds", "2"),
-        *("--variants", "1"),
+        *("--output", str(study), "--epochs", "8", "--learning-rate", "1e-3", "--variants", "1"),
     ]
 
-    def run(table: str) -> str:
-        monkeypatch.setattr("sys.argv", ["training", "reproduce", table, *options])
+    def run(table: str, seeds: str = "2") -> str:
+        monkeypatch.setattr(
+            "sys.argv", ["training", "reproduce", table, *options, "--seeds", seeds]
+        )
         command.main()
         return capsys.readouterr().out
 
@@ -343,3 +344,9 @@ def test_a_study_from_data_to_report(
     assert {*first["scores"]} == {"human", "grammar"}
     assert {*first["differences"]} == {*first["auc"]} == {*CONDITIONS}
     assert {"in", "in+", "in+ - ref", "in+ - in"} < {*first["examples"][0]}
+
+    monkeypatch.setitem(TABLES, "table1", ("subtraction-same-same",))
+    run("table1", seeds="1")
+    subtraction = json.loads((study / "results" / "subtraction-same-same-0.json").read_text())
+    assert {*subtraction["differences"]} == {*CONDITIONS}
+    assert not {"auc", "timelines"} & {*subtraction}  # it has no mask

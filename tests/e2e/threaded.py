@@ -1,0 +1,45 @@
+"""A service in a thread of the tests, with a fake pipeline behind it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fake_pipeline import FakePipeline
+
+from service.app import create_app
+from service.settings import Settings
+
+WAIT_S = 60
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@contextmanager
+def in_thread(pipeline: FakePipeline, **settings: Any) -> Iterator[int]:
+    """Its port. At the end the pipeline's gates are opened, and the service stops."""
+    app = create_app(Settings(**{"decode_workers": 2, **settings}), pipeline)
+    server = _Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert server.up.wait(WAIT_S)
+        port: int = server.servers[0].sockets[0].getsockname()[1]
+        yield port
+    finally:
+        pipeline.warm.set()
+        pipeline.gate.set()
+        server.should_exit = True
+        thread.join(WAIT_S)
