@@ -77,7 +77,6 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             terms=Terms(
                 arguments.epochs,
                 arguments.learning_rate,
-                arguments.reference_share,
                 arguments.variants,
                 arguments.seeds,
             ),
@@ -216,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     study = command("reproduce", "Train and test the rows of the paper's tables; write a report.")
     study.add_argument(
         "table",
-        choices=("table1", "table2", "table3", "report"),
+        choices=("table1", "table2", "table3", "ablation", "report"),
         help="which rows; report: only write the report of what is there",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
@@ -235,7 +234,6 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
     study.add_argument("--epochs", type=int, help="instead of the rows' own")
     study.add_argument("--learning-rate", type=float, help="instead of the rows' own")
-    study.add_argument("--reference-share", type=float, help="instead of the rows' own")
     study.add_argument("--variants", type=int, default=2, help="mixtures of each training clip")
     study.add_argument("--seeds", type=int, default=3, help="runs of each row")
     study.add_argument(

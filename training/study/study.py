@@ -49,7 +49,6 @@ class Terms:
 
     epochs: int | None
     learning_rate: float | None
-    reference_share: float | None
     variants: int
     """Mixtures of each training clip under each condition."""
     seeds: int
@@ -77,8 +76,7 @@ def reproduce(
     todo = [(row, seed) for row in TABLES[table] for seed in range(terms.seeds)]
     for name, seed in todo[part[0] :: part[1]]:
         row = _on_terms(read_row(name), terms)
-        share = "" if terms.reference_share is None else f"-share-{terms.reference_share:g}"
-        result = output / "results" / f"{name}{share}-{seed}.json"
+        result = output / "results" / f"{name}-{seed}.json"
         if result.exists():
             continue
         print(f"{name}, seed {seed}", flush=True)
@@ -103,7 +101,10 @@ def _run(
     config = _config(encoder)
     config.difference = config.difference.model_copy(update={"name": row.difference})
     config.decoder = config.decoder.model_copy(update={"vocab_size": len(tokenizer)})
-    task = FrameCaptioning(CaptionerModel(config))
+    captioner = CaptionerModel(config)
+    if row.mask_bias:
+        shift_mask(captioner, row.mask_bias)
+    task = FrameCaptioning(captioner)
     samples = StudySamples(clips["train"], heard["train"], tokenizer, row, seed)
     steps = len(samples) // row.batch_size
     fit(
@@ -132,13 +133,17 @@ def _run(
     return {"steps": steps, "losses": losses, **found}
 
 
+@torch.no_grad()
+def shift_mask(captioner: CaptionerModel, bias: float) -> None:
+    """Add ``bias`` to what the mask's sigmoid takes, whatever the reference (equations 16, 17)."""
+    captioner.difference.get_parameter("value.bias").add_(bias)
+
+
 def _on_terms(row: Row, terms: Terms) -> Row:
-    share = terms.reference_share if row.condition else None
     return replace(
         row,
         epochs=row.epochs if terms.epochs is None else terms.epochs,
         learning_rate=row.learning_rate if terms.learning_rate is None else terms.learning_rate,
-        reference_share=row.reference_share if share is None else share,
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,17 +19,19 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model import checkpoint
 from model.captioner import CaptionerModel
+from model.types import Encoded
 from training import __main__ as command
 from training.data.clotho import ClothoClip
 from training.data.esc50 import Clip
 from training.data.scenes import SoundBank
 from training.evaluate import wav
 from training.mixing.algorithm1 import CONDITIONS
-from training.study import features, report, scenes
+from training.study import features, report, rows, scenes
 from training.study.features import Features
 from training.study.learning import FrameCaptioning, StudySamples, collate
 from training.study.rows import TABLES, read_row
 from training.study.scenes import CaptionedClip, samples_of, tell
+from training.study.study import shift_mask
 from training.study.testing import auc
 from training.tasks import Captioning
 
@@ -200,13 +203,24 @@ def test_features_come_back_as_they_were_saved(
 
 def test_every_row_is_in_a_table_and_the_paper_has_figures_for_it() -> None:
     names = {name for table in TABLES.values() for name in table}
-    assert names == {*report.PAPER}
+    papers = {name for table in ("table1", "table2", "table3") for name in TABLES[table]}
+    assert papers == {*report.PAPER}
+    files = Path(rows.__file__).parent.glob("*.yaml")
+    assert names == {path.stem for path in files}
     for name in names:
         row = read_row(name)
         assert (row.epochs, row.batch_size) == (40, 32)  # the paper's
         assert row.condition in (None, *CONDITIONS)
         assert (row.condition is None) == (row.reference_share == 0)
         assert name.startswith(row.difference) or row.condition is None
+
+
+def test_an_open_mask_keeps_nearly_everything_at_the_start(captioner: CaptionerModel) -> None:
+    shifted = deepcopy(captioner)
+    shift_mask(shifted, read_row("masking-open").mask_bias)
+    clip = Encoded(torch.randn(1, 5, 16), torch.ones(1, 5, dtype=torch.bool))
+    assert shifted.difference.keep(clip.frames, clip).min() > 0.9
+    assert captioner.difference.keep(clip.frames, clip).max() < 0.9
 
 
 def test_an_epoch_has_every_clip_once_in_an_order_of_its_own(

@@ -15,7 +15,13 @@ TABLES = {
         *(f"masking-{name}" for name in ("multi-same", "multi-diff")),
     ),
     "table3": ("baseline", "masking-same-same"),
+    "ablation": (
+        "baseline",
+        "subtraction-same-same",
+        *(f"masking-{name}" for name in ("same-same", "share-25", "share-100", "open")),
+    ),
 }
+"""The paper's, and one of what the paper leaves open."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class Row:
     """Of the samples; the others are plain clips. The paper does not say how many there were."""
     mixgen_share: float
     """Of the samples: two clips at once, their captions joined by "and" (AL-MixGen)."""
+    mask_bias: float
+    """Added at the start to what the mask's sigmoid takes: -4 keeps nearly everything."""
     epochs: int
     batch_size: int
     learning_rate: float
