@@ -37,6 +37,9 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         for copy in ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
     }
 
+    # The batch norms of a model loaded in half precision: a few thousand numbers, all felt.
+    _keep_in_fp32_modules_strict = {"encoder.norm", "norm1", "norm2"}  # noqa: RUF012
+
     def __init__(self, config: CaptionerConfig) -> None:
         """Build every part with fresh weights. ValueError: there is no part of that name."""
         super().__init__(config)
@@ -51,6 +54,11 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         self.difference = build_difference(width=config.decoder.width)
         self.decoder = Decoder(bart_config(**config.decoder.model_dump()))
         self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What frames and memory come in; batch norms may be more precise."""
+        return self.adapter.weight.dtype
 
     def _init_weights(self, module: Any) -> None:
         """Every part initializes itself when it is built."""

@@ -77,6 +77,8 @@ class Cnn14(nn.Module):
 
     def _convolve(self, log_mel: Tensor, frames: Tensor) -> Encoded:
         x = self.norm(log_mel.to(self.norm.weight.dtype).transpose(1, 2)).transpose(1, 2)
+        # Not before the norm: bfloat16 has steps of 0.06 in a logarithm of 8 to 16.
+        x = x.to(cast(ConvBlock, self.blocks[0]).conv1.weight.dtype)
         x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         # Where no clip is padded there is nothing to set back, at any depth.
         padded = bool((frames < x.shape[2]).any())
