@@ -56,7 +56,7 @@ class Captioner:
     def from_dir(cls, path: Path, device: str = "auto", dtype: str = "auto") -> Captioner:
         """Load a checkpoint directory.
 
-        ``device`` auto is the GPU if there is one; ``dtype`` auto is bfloat16 there and float32
+        ``device`` auto is the GPU if there is one; ``dtype`` auto is float16 there and float32
         on the CPU.
 
         Raises:
@@ -72,7 +72,7 @@ class Captioner:
         if place.type == "cuda" and not 0 <= (place.index or 0) < torch.cuda.device_count():
             raise CheckpointError(f"no GPU {device!r} is at hand: use device cpu or auto")
         if dtype == "auto":
-            dtype = "bfloat16" if place.type == "cuda" else "float32"
+            dtype = "float16" if place.type == "cuda" else "float32"
         number = getattr(torch, dtype, None)
         if number not in (torch.float32, torch.bfloat16, torch.float16):
             raise CheckpointError(f"dtype {dtype!r} is unknown: use float32, bfloat16 or float16")

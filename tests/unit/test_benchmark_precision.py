@@ -14,16 +14,20 @@ def test_captions_agree_clip_by_clip() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(1, "reached"), (2, "MISSED")])
-def test_the_verdict_is_on_both_halves_in_bfloat16(wrong: int, verdict: str) -> None:
+def test_the_verdict_is_on_both_halves_of_the_model(wrong: int, verdict: str) -> None:
     plain = [str(number) for number in range(100)]
     other = ["?"] * wrong + plain[wrong:]
     runs = {
         ("float32", "float32"): Run(plain, 1.0, 4.0),
         ("bfloat16", "float32"): Run(["?"] * 100, 1.0, 1.0),
         ("bfloat16", "bfloat16"): Run(other, 2.0, 1.0),
+        ("float16", "float16"): Run(plain, 1.0, 1.0),
     }
     lines = table(runs)
-    assert lines[-1].endswith(f"{verdict}.")
+    assert lines[-2:] == [
+        f"Wanted of bfloat16 in both: at least 99%, {verdict}.",
+        "Wanted of float16 in both: at least 99%, reached.",
+    ]
     assert f"| {100 - wrong} of 100 | {100 - wrong}.00% | 20.00 | 0.50 | 10.00 | 4.00 |" in lines[4]
 
 
