@@ -26,8 +26,8 @@ class Settings(BaseSettings):
     model: Path = Field(BUNDLED, description="Directory of the checkpoint to serve.")
     device: str = Field(
         "auto",
-        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="Where the model runs: auto, cpu, mps, cuda or cuda:N.",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where the model runs: auto, cpu, cuda or cuda:N.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the model's weights and activations."
