@@ -5,6 +5,7 @@ Shapes: S samples, T encoder frames.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ from model.types import (
 MAX_BEAMS = 8
 MAX_NEW_TOKENS = 100
 DEFAULTS = GenerationOptions()
+_CPU_BUFFER = 16 << 20
+"""Bytes of the encoder's widest activation. Beyond 32 MiB glibc maps every buffer anew, and the
+page faults cost more than a larger batch saves."""
 
 
 class Captioner:
@@ -102,10 +106,25 @@ class Captioner:
 
     @torch.inference_mode()
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
-        """Encode clips in one padded batch; a clip's frames do not depend on its neighbours."""
+        """Encode clips in padded batches; a clip's frames do not depend on its neighbours."""
+        return [frames for part in self._parts(clips) for frames in self._encode(part)]
+
+    def _encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         samples = pad_sequence([clip.samples for clip in clips], batch_first=True)
         lengths = torch.tensor([clip.samples.shape[-1] for clip in clips])
         return self.model.encode(samples.to(self.device), lengths.to(self.device)).split()
+
+    def _parts(self, clips: Sequence[Waveform]) -> list[Sequence[Waveform]]:
+        """All at once on a GPU; on a CPU as many as fit ``_CPU_BUFFER``, evenly."""
+        if self.device.type != "cpu":
+            return [clips]
+        config = self.model.config
+        longest = max(clip.samples.shape[-1] for clip in clips) / config.front_end.hop
+        frames = self.model.encoder.fixed_frames or longest
+        widest = frames * config.front_end.mels * config.encoder.widths[0] * self.dtype.itemsize
+        rows = max(1, int(_CPU_BUFFER / widest))
+        rows = math.ceil(len(clips) / math.ceil(len(clips) / rows))
+        return [clips[start : start + rows] for start in range(0, len(clips), rows)]
 
     @torch.inference_mode()
     def describe(

@@ -95,6 +95,27 @@ def test_longest_clip_is_taken_and_a_longer_one_is_not(
 # -- batches ----------------------------------------------------------------------------------
 
 
+def test_a_cpu_encodes_few_clips_at_a_time(
+    captioner: Captioner, make_waveform: MakeWaveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [make_waveform(length) for length in (1600, 1500, 1400, 1300, 800)]
+    together = captioner.encode(clips)
+    sizes = []
+    encode = captioner.model.encode
+    monkeypatch.setattr(
+        captioner.model, "encode", lambda x, lengths: (sizes.append(len(x)), encode(x, lengths))[1]
+    )
+    config = captioner.model.config
+    clip = 1600 / config.front_end.hop * config.front_end.mels * config.encoder.widths[0] * 4
+    for most, expected in ((4, [3, 2]), (5, [5]), (1, [1] * 5), (0.5, [1] * 5)):
+        sizes.clear()
+        monkeypatch.setattr(pipeline, "_CPU_BUFFER", most * clip)
+        parts = captioner.encode(clips)
+        assert sizes == expected
+        for one, other in zip(parts, together, strict=True):
+            torch.testing.assert_close(one.frames, other.frames, rtol=1e-5, atol=1e-6)
+
+
 def test_descriptions_do_not_depend_on_the_batch(
     any_captioner: Captioner, make_waveform: MakeWaveform
 ) -> None:
