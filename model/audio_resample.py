@@ -37,13 +37,12 @@ def resample(samples: Tensor, source: int, target: int) -> Tensor:
     return nn.functional.pad(resampled, (0, missing))
 
 
-@lru_cache(maxsize=16)
-def _filter(source: int, target: int) -> tuple[Tensor, int, int]:
-    """A Kaiser window as in resampy's "kaiser_best": flat to 0.9 of the lower Nyquist frequency.
+def by_convolution(source: int, target: int) -> torchaudio.transforms.Resample:
+    """torchaudio's own way with the same window, a Kaiser one as in resampy's "kaiser_best".
 
-    Returns the kernel [taps, phases], how many samples it reaches back, and how many it moves on.
+    Flat to 0.9 of the lower Nyquist frequency.
     """
-    made = torchaudio.transforms.Resample(
+    return torchaudio.transforms.Resample(
         source,
         target,
         resampling_method="sinc_interp_kaiser",
@@ -51,6 +50,12 @@ def _filter(source: int, target: int) -> tuple[Tensor, int, int]:
         rolloff=0.9475937167399596,
         beta=14.769656459379492,
     )
+
+
+@lru_cache(maxsize=16)
+def _filter(source: int, target: int) -> tuple[Tensor, int, int]:
+    """The kernel [taps, phases], how many samples it reaches back, and how many it moves on."""
+    made = by_convolution(source, target)
     kernel = made.kernel[:, 0].t()
     # Several strides in one: the same phases again, each time a stride later.
     times = -(-_MIN_PHASES // target)

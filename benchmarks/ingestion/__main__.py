@@ -100,14 +100,7 @@ def _resamplers(rate: int) -> dict[str, Callable[[], object]]:
     clip = torch.from_numpy(sounds(rate, SECONDS)[0])
     samples = clip.numpy()
 
-    convolution = torchaudio.transforms.Resample(
-        rate,
-        RATE,
-        resampling_method="sinc_interp_kaiser",
-        lowpass_filter_width=64,
-        rolloff=0.9475937167399596,
-        beta=14.769656459379492,
-    )
+    convolution = audio_resample.by_convolution(rate, RATE)
 
     def anew() -> Tensor:
         audio_resample._filter.cache_clear()
