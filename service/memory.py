@@ -14,7 +14,6 @@ from collections.abc import Callable
 _CONVOLUTIONS = 128
 """Kept by oneDNN, a dozen for each shape of a batch: clips of one length still find theirs."""
 _EVERY_S = 20.0
-"""Between two trims, of which each takes about 0.1 s."""
 
 
 def bound_kernels() -> None:
