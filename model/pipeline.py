@@ -42,11 +42,12 @@ class Captioner:
     """One model on one device. ``prepare`` may be called from any thread, the rest from one."""
 
     def __init__(self, loaded: Checkpoint, device: torch.device) -> None:
-        """Move the checkpoint's model to ``device``."""
+        """Take the checkpoint's model over: it is moved to ``device`` and can't be trained then."""
         self.name = loaded.name
         self.revision = loaded.revision
         self.card = loaded.card
         self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
+        self.model.encoder.fold_norms()
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
         self.device = device

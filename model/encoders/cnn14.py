@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
 
 from model.frontend import LogMel
 from model.types import Encoded
@@ -67,6 +68,14 @@ class Cnn14(nn.Module):
         """
         return self.from_log_mel(self.front_end(samples), self.front_end.frame_counts(lengths))
 
+    def fold_norms(self) -> None:
+        """Make each batch norm part of the convolution before it; for inference, and for good.
+
+        A tenth of the encoder's time on a CPU. The state dict is another one afterwards.
+        """
+        for block in cast(Iterable[ConvBlock], self.blocks):
+            block.fold_norms()
+
     def from_log_mel(self, log_mel: Tensor, frames: Tensor) -> Encoded:
         """[B, T, M] of which ``frames`` [B] are real -> encoder frames."""
         if self.fixed_frames is None:
@@ -97,11 +106,17 @@ class ConvBlock(nn.Module):
         """Channels in and out; ``pool`` is (frames, bands)."""
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outputs)
+        self.norm1: nn.Module = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs)
+        self.norm2: nn.Module = nn.BatchNorm2d(outputs)
         self.pool = pool
         self.dropout = nn.Dropout(dropout)
+
+    def fold_norms(self) -> None:
+        """As in :meth:`Cnn14.fold_norms`."""
+        self.conv1 = fuse_conv_bn_eval(self.conv1, cast(nn.BatchNorm2d, self.norm1))
+        self.conv2 = fuse_conv_bn_eval(self.conv2, cast(nn.BatchNorm2d, self.norm2))
+        self.norm1 = self.norm2 = nn.Identity()
 
     def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """[B, C, T, M], of which ``frames`` [B] are real (None: all) -> the same, pooled."""

@@ -7,6 +7,7 @@ the result, captions differ from clip to clip, and no two tokens are nearly equa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +224,11 @@ def save_checkpoint(
 def make_captioner(
     tokenizer: PreTrainedTokenizerFast, search: dict[str, Any]
 ) -> Callable[..., Captioner]:
-    """The pipeline around a model, without a checkpoint directory."""
+    """The pipeline around a copy of a model, without a checkpoint directory."""
 
     def make(model: CaptionerModel) -> Captioner:
-        loaded = Checkpoint("tiny", "0", {}, model, tokenizer, GenerationConfig(**search))
+        generation = GenerationConfig(**search)
+        loaded = Checkpoint("tiny", "0", {}, deepcopy(model), tokenizer, generation)
         return Captioner(loaded, torch.device("cpu"))
 
     return make

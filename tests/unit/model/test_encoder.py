@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import pytest
 import torch
@@ -81,6 +82,23 @@ def test_shortest_clip_gives_one_frame(encoder: Cnn14, sound: Callable[..., Tens
     assert alone(encoder, sound(shortest)).shape[1] == 1
     both = torch.stack([sound(1000), torch.zeros(1000)])
     assert encoder(both, torch.tensor([1000, shortest - 1])).mask[1].sum() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_folded_norms_say_the_same(
+    encoder: Cnn14, clips: list[Tensor], pad: Pad, dtype: torch.dtype
+) -> None:
+    expected = encoder(*pad(clips)).frames
+    scale = expected.abs().max()
+    folded = deepcopy(encoder)
+    for block in folded.blocks:
+        block.conv1.to(dtype)
+        block.conv2.to(dtype)
+    folded.fold_norms()
+    assert not [part for part in folded.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert {block.conv1.weight.dtype for block in folded.blocks} == {dtype}
+    far = (folded(*pad(clips)).frames - expected).abs().max() / scale
+    assert far < {torch.float32: 1e-6, torch.float16: 3e-3}[dtype]
 
 
 def test_running_statistics_are_used_and_kept(
