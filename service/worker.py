@@ -14,7 +14,6 @@ from model.audio import DecodeLimits
 from model.types import Description, Encoded, GenerationOptions, SourceInfo, Waveform
 from service.cache import EncoderCache, Heard
 from service.errors import DeviceFailed
-from service.memory import Trimmer
 from service.metrics import Metrics
 from service.picking import similar
 
@@ -104,11 +103,9 @@ class Worker:
         self._pipeline = pipeline
         self._cache = cache
         self._metrics = metrics
-        self._trimmer = Trimmer()
 
     def run(self, jobs: Sequence[Job]) -> list[Work]:
         """One batch. Raises DeviceFailed when out of memory, and what the pipeline raises."""
-        self._trimmer.tick()
         try:
             return self._run(jobs)
         except torch.OutOfMemoryError as error:

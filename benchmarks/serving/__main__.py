@@ -129,7 +129,7 @@ def write(
         f"`python -m benchmarks.serving {shlex.join(sys.argv[1:])}`; "
         f"{platform.processor() or 'CPU'}, "
         f"{torch.get_num_threads()} cores, shared with the load generator; "
-        f"torch {torch.__version__}.",
+        f"torch {torch.__version__}, allocator {os.environ.get('LD_PRELOAD', 'of the system')}.",
         "",
         f"Ceiling, in-process and without HTTP: {limit['per_s']:.2f} req/s on ideal batches; "
         f"a request alone takes {limit['alone_ms']:.0f} ms (median).",

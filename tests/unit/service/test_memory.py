@@ -1,4 +1,4 @@
-"""Memory that is given back, and convolutions that are not kept."""
+"""Convolutions that are not kept."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
-from service.memory import Trimmer
 
 PROBE = """
 import torch
@@ -37,12 +35,3 @@ def test_a_convolution_long_ago_is_kept_only_without_the_bound(bounded: bool) ->
     if "create:" not in last:
         pytest.skip("this processor convolves without oneDNN")
     assert ("create:cache_miss" in last) == bounded
-
-
-def test_memory_is_trimmed_now_and_then() -> None:
-    times, trims = [0.0], []
-    trimmer = Trimmer(lambda: trims.append(times[-1]), lambda: times[-1])
-    for moment in (1.0, 19.0, 20.0, 21.0, 39.0, 41.0):
-        times.append(moment)
-        trimmer.tick()
-    assert trims == [20.0, 41.0]
