@@ -5,6 +5,7 @@ Shapes: B clips, R references, S samples, T frames, D features, L tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -67,6 +68,13 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         """[B, S], zero beyond ``lengths`` [B], at the front end's rate -> frames Z [B, T, D]."""
         encoded = self.encoder(samples, lengths)
         return Encoded(self.adapter(encoded.frames), encoded.mask)
+
+    def encode_row(self, log_mels: Sequence[Tensor]) -> list[Encoded]:
+        """Log-mels [T, M] of several clips -> for each what ``encode`` says of it, unpadded."""
+        rows = [self.adapter(frames)[None] for frames in self.encoder.in_a_row(log_mels)]
+        return [
+            Encoded(frames, torch.ones_like(frames[..., 0], dtype=torch.bool)) for frames in rows
+        ]
 
     def compare(self, clips: Encoded, references: Encoded, rows: Tensor) -> Difference:
         """What each clip has that its reference has not; a clip without one passes untouched.

@@ -6,14 +6,12 @@ Shapes: S samples, T encoder frames.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from model import checkpoint
 from model.audio import DecodeLimits, decode
@@ -54,8 +52,6 @@ class Captioner:
         self.dtype: torch.dtype = loaded.model.dtype
         self.sample_rate = loaded.model.config.front_end.sample_rate
         self.frame_s = loaded.model.encoder.frame_s
-        self.call_cost_s = 1.0
-        """What a call of ``encode`` costs besides its audio, in seconds of audio."""
 
     @classmethod
     def from_dir(cls, path: Path, device: str = "auto", dtype: str = "auto") -> Captioner:
@@ -107,25 +103,26 @@ class Captioner:
 
     @torch.inference_mode()
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
-        """Encode clips in padded batches; a clip's frames do not depend on its neighbours."""
-        return [frames for part in self._parts(clips) for frames in self._encode(part)]
+        """Encode clips; a clip's frames do not depend on the others."""
+        front_end = self.model.encoder.front_end
+        log_mels = [front_end(clip.samples[None].to(self.device))[0] for clip in clips]
+        return [one for row in self._rows(log_mels) for one in self.model.encode_row(row)]
 
-    def _encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
-        samples = pad_sequence([clip.samples for clip in clips], batch_first=True)
-        lengths = torch.tensor([clip.samples.shape[-1] for clip in clips])
-        return self.model.encode(samples.to(self.device), lengths.to(self.device)).split()
-
-    def _parts(self, clips: Sequence[Waveform]) -> list[Sequence[Waveform]]:
-        """All at once on a GPU; on a CPU as many as fit ``_CPU_BUFFER``, evenly."""
-        if self.device.type != "cpu":
-            return [clips]
+    def _rows(self, log_mels: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+        """All in one row on a GPU; on a CPU as many as fit ``_CPU_BUFFER``."""
         config = self.model.config
-        longest = max(clip.samples.shape[-1] for clip in clips) / config.front_end.hop
-        frames = self.model.encoder.fixed_frames or longest
-        widest = frames * config.front_end.mels * config.encoder.widths[0] * self.dtype.itemsize
-        rows = max(1, int(_CPU_BUFFER / widest))
-        rows = math.ceil(len(clips) / math.ceil(len(clips) / rows))
-        return [clips[start : start + rows] for start in range(0, len(clips), rows)]
+        frame = config.front_end.mels * config.encoder.widths[0] * self.dtype.itemsize
+        room = _CPU_BUFFER / frame if self.device.type == "cpu" else math.inf
+        row: list[Tensor] = []
+        taken = 0
+        for log_mel in log_mels:
+            size = self.model.encoder.fixed_frames or len(log_mel)
+            if row and taken + size > room:
+                yield row
+                row, taken = [], 0
+            row.append(log_mel)
+            taken += size
+        yield row
 
     @torch.inference_mode()
     def describe(
@@ -176,26 +173,10 @@ class Captioner:
         return self.describe(list(zip(encoded[::2], encoded[1::2], strict=True)), options)
 
     def warm_up(self) -> None:
-        """Run one clip and one difference, so that the first request finds everything loaded.
-
-        Measures ``call_cost_s``, too.
-        """
+        """Run one clip and one difference, so that the first request finds everything loaded."""
         clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])
-        short, long = self._encode_s(1), self._encode_s(9)
-        second = max((long - short) / 8, short / 60)  # noise must not make audio free
-        self.call_cost_s = max(0.0, short / second - 1)
-
-    def _encode_s(self, seconds: int) -> float:
-        """How long a call for one clip takes: the faster of two."""
-        clip = self._silence(seconds)
-        taken = []
-        for _ in range(2):
-            began = time.perf_counter()
-            self.encode([clip])
-            taken.append(time.perf_counter() - began)
-        return min(taken)
 
     def _silence(self, seconds: int) -> Waveform:
         source = SourceInfo(float(seconds), self.sample_rate, 1, "wav")

@@ -13,7 +13,6 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from service import errors, logging
 from service.engine import Engine
-from service.memory import bound_kernels
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.page import add_page
@@ -109,7 +108,6 @@ def serve(settings: Settings, pipeline: Pipeline) -> int:
     model thread died. A port that cannot be had ends the process with uvicorn's code 3.
     """
     logging.configure(settings.log_format, settings.log_level)
-    bound_kernels()
     app = create_app(settings, pipeline)
     config = uvicorn.Config(
         app,

@@ -55,7 +55,7 @@ class Metrics:
         )
         self._padding = Histogram(
             "batch_padding_ratio",
-            "Share of a batch that is padding.",
+            "Share of a batch that is padding while captions are searched for.",
             (),
             prefix,
             registry=registry,
@@ -113,18 +113,15 @@ class Metrics:
         """Say what is served."""
         self._model_info.labels(name, revision, device, dtype).set(1)
 
-    def batch(self, clips: int, encoded: Sequence[Sequence[float]]) -> None:
-        """Count a batch of ``clips``; ``encoded`` are the lengths of those that ran together.
+    def batch(self, lengths: Sequence[float], encoded: int) -> None:
+        """Count a batch of clips of these ``lengths`` in seconds.
 
-        Lengths in seconds, by padded batch; all other clips were known already.
+        Of which ``encoded`` were encoded; all others were known already.
         """
-        self._batch_size.observe(clips)
-        misses = sum(map(len, encoded))
-        self._cache_misses.inc(misses)
-        self._cache_hits.inc(clips - misses)
-        if misses:
-            padded = sum(max(lengths) * len(lengths) for lengths in encoded)
-            self._padding.observe(1 - sum(map(sum, encoded)) / padded)
+        self._batch_size.observe(len(lengths))
+        self._cache_misses.inc(encoded)
+        self._cache_hits.inc(len(lengths) - encoded)
+        self._padding.observe(1 - sum(lengths) / (max(lengths) * len(lengths)))
 
     def generated(self, tokens: int) -> None:
         """Count generated tokens."""

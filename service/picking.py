@@ -1,9 +1,9 @@
-"""Which entries of the queue make a batch, and which clips of a batch share a padded one."""
+"""Which entries of the queue make a batch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -57,26 +57,3 @@ def pick(
             batch.append(entry)
             longest, count = new_longest, new_count
     return batch
-
-
-def similar(lengths: Sequence[float], call_cost: float) -> list[list[int]]:
-    """Split clips into padded batches that are cheapest to encode together: lists of indices.
-
-    A batch costs its longest length times its count, and ``call_cost`` on top, in the same unit.
-    """
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    best = [0.0]  # of the first n clips in that order
-    starts = [0]  # of the last batch of these
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end - 1]]
-        cost, start = min(
-            (best[start] + longest * (end - start) + call_cost, start) for start in range(end)
-        )
-        best.append(cost)
-        starts.append(start)
-    groups = []
-    end = len(order)
-    while end:
-        groups.append(order[starts[end] : end])
-        end = starts[end]
-    return groups[::-1]

@@ -15,7 +15,6 @@ from model.types import Description, Encoded, GenerationOptions, SourceInfo, Wav
 from service.cache import EncoderCache, Heard
 from service.errors import DeviceFailed
 from service.metrics import Metrics
-from service.picking import similar
 
 T = TypeVar("T")
 
@@ -37,10 +36,6 @@ class Pipeline(Protocol):
     def frame_s(self) -> float: ...  # noqa: D102
     @property
     def card(self) -> dict[str, object]: ...  # noqa: D102
-    @property
-    def call_cost_s(self) -> float:
-        """What a call of ``encode`` costs besides its audio, in seconds of audio."""
-
     def check(self, options: GenerationOptions) -> None:
         """Raise OptionsError if the options cannot be met; thread-safe."""
 
@@ -48,7 +43,7 @@ class Pipeline(Protocol):
         """Decode one file; thread-safe; raises AudioError."""
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
-        """Encode one padded batch; model thread only."""
+        """Encode clips of any lengths together; model thread only."""
 
     def describe(
         self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
@@ -146,16 +141,12 @@ class Worker:
             else:
                 new[clip.key] = clip
         waiting = [clip for key, clip in new.items() if key not in known]
-        lengths = [clip.source.duration_s for clip in waiting]
-        groups = similar(lengths, self._pipeline.call_cost_s)
-        for group in groups:
-            batch = [waiting[index] for index in group]
-            waveforms = [c.content for c in batch if isinstance(c.content, Waveform)]
-            encoded = self._pipeline.encode(waveforms)
-            for clip, frames in zip(batch, encoded, strict=True):
-                known[clip.key] = frames
-                self._cache.put(clip.key, Heard(clip.source, frames))
-        self._metrics.batch(len(clips), [[lengths[index] for index in group] for group in groups])
+        waveforms = [clip.content for clip in waiting if isinstance(clip.content, Waveform)]
+        encoded = self._pipeline.encode(waveforms) if waveforms else []
+        for clip, frames in zip(waiting, encoded, strict=True):
+            known[clip.key] = frames
+            self._cache.put(clip.key, Heard(clip.source, frames))
+        self._metrics.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
 
 

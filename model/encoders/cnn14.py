@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -21,10 +22,10 @@ from model.types import Encoded
 class Cnn14(nn.Module):
     """Batch norm over mel bands, then blocks of two 3x3 convolutions and average pooling.
 
-    Padding never changes a result: after every convolution the frames beyond a clip's end are
-    set back to the zeros that the clip alone would have met there, and a pooled frame counts only
-    when all of it lies inside the clip. With ``fixed_frames`` the network hears the padding, as
-    the DCASE 2023 task 6A baseline does.
+    Padding and neighbours never change a result: after every convolution the frames beyond a
+    clip's end are set back to the zeros that the clip alone would have met there, and a pooled
+    frame counts only when all of it lies inside the clip. With ``fixed_frames`` the network hears
+    the padding, as the DCASE 2023 task 6A baseline does.
     """
 
     def __init__(
@@ -79,24 +80,47 @@ class Cnn14(nn.Module):
     def from_log_mel(self, log_mel: Tensor, frames: Tensor) -> Encoded:
         """[B, T, M] of which ``frames`` [B] are real -> encoder frames."""
         if self.fixed_frames is None:
-            return self._convolve(log_mel, frames)
+            return self._convolve(log_mel, _first(frames, log_mel.shape[1]))
         filled = _fill(log_mel, frames, self.fixed_frames)
-        heard = self._convolve(filled, torch.full_like(frames, self.fixed_frames)).frames
-        return Encoded(heard, _mask((frames - 1) // self.time_pool + 1, heard.shape[1]))
+        heard = self._convolve(filled, torch.ones_like(filled[..., 0], dtype=torch.bool)).frames
+        return Encoded(heard, _first((frames - 1) // self.time_pool + 1, heard.shape[1]))
 
-    def _convolve(self, log_mel: Tensor, frames: Tensor) -> Encoded:
+    def in_a_row(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Log-mels [T, M] of several clips -> encoder frames [T // time pool, D] of each.
+
+        They lie one behind the other in one long clip, with a gap between them that is at least one
+        frame wide at every depth. So clips of all lengths are convolved together without padding,
+        and rows of few lengths find kernels that were compiled before.
+        """
+        pool = self.time_pool
+        counts = [len(clip) // pool for clip in clips]
+        if self.fixed_frames is not None:
+            most = self.fixed_frames // pool
+            counts = [min((len(clip) - 1) // pool + 1, most) for clip in clips]
+            clips = [F.pad(clip, (0, 0, 0, self.fixed_frames - len(clip))) for clip in clips]
+        starts = [*accumulate((len(clip) // pool + 1 for clip in clips), initial=0)]
+        row = clips[0].new_zeros(1, _round_up(starts[-1]) * pool, clips[0].shape[1])
+        real = torch.zeros_like(row[..., 0], dtype=torch.bool)
+        for clip, start in zip(clips, starts, strict=False):
+            row[0, start * pool :][: len(clip)] = clip
+            real[0, start * pool :][: len(clip)] = True
+        heard = self._convolve(row, real).frames[0]
+        return [heard[s : s + count] for s, count in zip(starts, counts, strict=False)]
+
+    def _convolve(self, log_mel: Tensor, real: Tensor) -> Encoded:
+        """[B, T, M] of which ``real`` [B, T] is sound -> the same for encoder frames."""
         x = self.norm(log_mel.to(self.norm.weight.dtype).transpose(1, 2)).transpose(1, 2)
         # Not before the norm: bfloat16 has steps of 0.06 in a logarithm of 8 to 16.
         x = x.to(cast(ConvBlock, self.blocks[0]).conv1.weight.dtype)
         x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        # Where no clip is padded there is nothing to set back, at any depth.
-        padded = bool((frames < x.shape[2]).any())
-        x = _silence(x, frames) if padded else x
+        # Where nothing but sound is, there is nothing to set back, at any depth.
+        padded = not bool(real.all())
+        x = _silence(x, real) if padded else x
         for block in cast(Iterable[ConvBlock], self.blocks):
-            x = block(x, frames if padded else None)
-            frames = frames // block.pool[0]
-            x = _silence(x, frames) if padded else x
-        return Encoded(x.mean(dim=3).transpose(1, 2), _mask(frames, x.shape[2]))
+            x = block(x, real if padded else None)
+            real = _pool(real, block.pool[0])
+            x = _silence(x, real) if padded else x
+        return Encoded(x.mean(dim=3).transpose(1, 2), real)
 
 
 class ConvBlock(nn.Module):
@@ -118,24 +142,36 @@ class ConvBlock(nn.Module):
         self.conv2 = fuse_conv_bn_eval(self.conv2, cast(nn.BatchNorm2d, self.norm2))
         self.norm1 = self.norm2 = nn.Identity()
 
-    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
-        """[B, C, T, M], of which ``frames`` [B] are real (None: all) -> the same, pooled."""
+    def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
+        """[B, C, T, M], of which ``real`` [B, T] is sound (None: all) -> the same, pooled."""
         x = F.relu_(self.norm1(self.conv1(x)))
-        x = F.relu_(self.norm2(self.conv2(x if frames is None else _silence(x, frames))))
+        x = F.relu_(self.norm2(self.conv2(x if real is None else _silence(x, real))))
         return cast(Tensor, self.dropout(F.avg_pool2d(x, self.pool)))
 
 
 def _fill(log_mel: Tensor, frames: Tensor, total: int) -> Tensor:
     """[B, T, M] of which ``frames`` [B] are real -> [B, total, M], zeros beyond them."""
     cut = F.pad(log_mel, (0, 0, 0, total - log_mel.shape[1]))
-    return cut.masked_fill(~_mask(frames, total)[:, :, None], 0.0)
+    return cut.masked_fill(~_first(frames, total)[:, :, None], 0.0)
 
 
-def _silence(x: Tensor, frames: Tensor) -> Tensor:
-    """[B, C, T, M] with zeros beyond each clip's ``frames`` [B]."""
-    return x * _mask(frames, x.shape[2])[:, None, :, None]
+def _silence(x: Tensor, real: Tensor) -> Tensor:
+    """[B, C, T, M] with zeros where ``real`` [B, T] is False."""
+    return x * real[:, None, :, None]
 
 
-def _mask(frames: Tensor, total: int) -> Tensor:
-    """[B] counts -> [B, total] bool."""
-    return torch.arange(total, device=frames.device) < frames[:, None]
+def _pool(real: Tensor, by: int) -> Tensor:
+    """[B, T] bool -> [B, T // by]: which pooled frames lie inside a clip."""
+    count = real.shape[1] // by
+    return real[:, : count * by].reshape(len(real), count, by).all(dim=2)
+
+
+def _first(counts: Tensor, total: int) -> Tensor:
+    """[B] counts -> [B, total] bool: True on so many."""
+    return torch.arange(total, device=counts.device) < counts[:, None]
+
+
+def _round_up(count: int) -> int:
+    """To the next of eight lengths per octave."""
+    step = 1 << max(0, count.bit_length() - 4)
+    return -(-count // step) * step

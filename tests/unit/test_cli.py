@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import math
 import os
 import signal
 import subprocess
@@ -46,7 +45,6 @@ class FakeCaptioner:
     dtype = torch.float32
     sample_rate = RATE
     frame_s = 0.5
-    call_cost_s = math.inf  # a batch is never split
     card: dict[str, object] = {}  # noqa: RUF012
 
     def __init__(self) -> None:

@@ -45,6 +45,53 @@ def test_padding_changes_no_frame(encoder: Cnn14, clips: list[Tensor], pad: Pad)
     assert apart(encoder, clips, pad) < 1e-5
 
 
+def in_a_row(encoder: Cnn14, clips: Sequence[Tensor]) -> list[Tensor]:
+    return encoder.in_a_row([encoder.front_end(clip[None])[0] for clip in clips])
+
+
+def apart_in_a_row(encoder: Cnn14, clips: Sequence[Tensor]) -> float:
+    """How far, at most, a clip's frames in one row are from those it gives alone."""
+    rows = in_a_row(encoder, clips)
+    pairs = [(row, alone(encoder, clip)[0]) for row, clip in zip(rows, clips, strict=True)]
+    assert [row.shape for row, _ in pairs] == [other.shape for _, other in pairs]
+    return max(float((row - other).abs().max()) for row, other in pairs)
+
+
+def test_clips_in_a_row_do_not_hear_each_other(
+    encoder: Cnn14, sound: Callable[..., Tensor]
+) -> None:
+    hop, pool = encoder.front_end.hop, encoder.time_pool
+    # Every remainder that a clip can leave of its last frame, beside loud neighbours.
+    clips = [10 * sound(hop * (2 * pool + rest), seed=rest) for rest in range(2 * pool)]
+    assert apart_in_a_row(encoder, clips) < 1e-4
+    assert apart_in_a_row(encoder, clips[::-1]) < 1e-4
+    assert apart_in_a_row(encoder, clips[:1]) < 1e-4
+
+
+def test_without_the_gaps_they_would(
+    encoder: Cnn14, clips: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert apart_in_a_row(encoder, clips) < 1e-5
+    monkeypatch.setattr(cnn14, "_silence", lambda x, _: x)
+    assert apart_in_a_row(encoder, clips) > 0.1
+
+
+@pytest.mark.parametrize("fixed", [8, 14])
+def test_clips_of_a_fixed_length_stand_in_a_row_too(
+    encoder: Cnn14, clips: list[Tensor], pad: Pad, monkeypatch: pytest.MonkeyPatch, fixed: int
+) -> None:
+    monkeypatch.setattr(encoder, "fixed_frames", fixed)
+    expected = encoder(*pad(clips)).split()
+    for row, other in zip(in_a_row(encoder, clips), expected, strict=True):
+        torch.testing.assert_close(row, other.frames[0], rtol=1e-5, atol=1e-5)
+
+
+def test_rows_are_of_few_lengths() -> None:
+    rows = {count: cnn14._round_up(count) for count in range(1, 1025)}
+    assert all(count <= row <= 1.125 * count for count, row in rows.items())
+    assert len({row for row in rows.values() if 512 < row <= 1024}) == 8
+
+
 def test_order_of_the_batch_does_not_matter(encoder: Cnn14, clips: list[Tensor], pad: Pad) -> None:
     order = [3, 0, 8, 5, 1, 7, 2, 6, 4]
     rows = encoder(*pad(clips)).split()

@@ -101,15 +101,16 @@ def test_a_cpu_encodes_few_clips_at_a_time(
     clips = [make_waveform(length) for length in (1600, 1500, 1400, 1300, 800)]
     together = captioner.encode(clips)
     sizes = []
-    encode = captioner.model.encode
+    encode = captioner.model.encode_row
     monkeypatch.setattr(
-        captioner.model, "encode", lambda x, lengths: (sizes.append(len(x)), encode(x, lengths))[1]
+        captioner.model, "encode_row", lambda clips: (sizes.append(len(clips)), encode(clips))[1]
     )
     config = captioner.model.config
-    clip = 1600 / config.front_end.hop * config.front_end.mels * config.encoder.widths[0] * 4
-    for most, expected in ((4, [3, 2]), (5, [5]), (1, [1] * 5), (0.5, [1] * 5)):
+    frame = config.front_end.mels * config.encoder.widths[0] * 4
+    lengths = [1 + clip.samples.shape[-1] // config.front_end.hop for clip in clips]
+    for most, expected in ((sum(lengths), [5]), (sum(lengths[:2]), [2, 2, 1]), (1, [1] * 5)):
         sizes.clear()
-        monkeypatch.setattr(pipeline, "_CPU_BUFFER", most * clip)
+        monkeypatch.setattr(pipeline, "_CPU_BUFFER", most * frame)
         parts = captioner.encode(clips)
         assert sizes == expected
         for one, other in zip(parts, together, strict=True):
@@ -285,27 +286,6 @@ def test_from_dir(model: CaptionerModel, save_checkpoint: Callable[..., Path]) -
     assert (captioner.sample_rate, captioner.frame_s) == (8000, 0.025)
     assert json.loads(json.dumps(captioner.card))["classes"] == ["dog"]
     captioner.warm_up()
-
-
-@pytest.mark.parametrize(
-    ("taken", "cost"),
-    [
-        ({1: 0.04, 9: 0.12}, 3.0),  # 10 ms a second of audio, 30 ms a call
-        ({1: 0.01, 9: 0.09}, 0.0),
-        ({1: 0.01, 9: 0.25}, 0.0),  # longer clips cost more a second: never less than nothing
-        ({1: 0.06, 9: 0.05}, 59.0),  # noise, or a device that does not feel audio
-    ],
-)
-def test_warming_up_measures_what_a_call_costs(
-    any_captioner: Captioner,
-    monkeypatch: pytest.MonkeyPatch,
-    taken: dict[int, float],
-    cost: float,
-) -> None:
-    monkeypatch.setattr(any_captioner, "call_cost_s", 1.0)  # to be restored
-    monkeypatch.setattr(any_captioner, "_encode_s", taken.__getitem__)
-    any_captioner.warm_up()
-    assert any_captioner.call_cost_s == pytest.approx(cost)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 from collections.abc import Sequence
 
@@ -40,7 +39,6 @@ class FakePipeline:
     dtype = torch.float32
     sample_rate = RATE
     frame_s = 0.5
-    call_cost_s = math.inf  # a batch is never split
     card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
 
     def __init__(self) -> None:

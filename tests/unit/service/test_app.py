@@ -162,10 +162,10 @@ def test_latency_buckets_reach_from_1_ms_to_60_s() -> None:
 
 def test_padding_is_the_share_of_silence_added() -> None:
     metrics = Metrics()
-    metrics.batch(3, [[1.0, 3.0]])
-    metrics.batch(2, [])  # all known: nothing was padded
+    metrics.batch([1.0, 3.0, 2.0], 2)
+    metrics.batch([2.0, 2.0], 0)
     assert b"audiodiff_batch_size_sum 5.0" in metrics.exposition()
-    assert b"audiodiff_batch_padding_ratio_count 1.0" in metrics.exposition()
+    assert b"audiodiff_batch_padding_ratio_count 2.0" in metrics.exposition()
     assert b"audiodiff_batch_padding_ratio_sum 0.33333" in metrics.exposition()
     assert b"audiodiff_cache_misses_total 2.0" in metrics.exposition()
     assert b"audiodiff_cache_hits_total 3.0" in metrics.exposition()

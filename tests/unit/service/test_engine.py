@@ -176,19 +176,6 @@ def test_without_a_cache_a_batch_still_encodes_a_clip_once() -> None:
     assert run(test, cache_mb=0).encoded == [[1], [2], [2]]
 
 
-def test_clips_of_unlike_lengths_are_encoded_apart() -> None:
-    async def test(engine: Engine, pipeline: FakePipeline) -> None:
-        pipeline.call_cost_s = 2.0
-        async with occupied(engine, pipeline):
-            tasks = [ask(engine, clip(n, s)) for n, s in [(2, 30.0), (3, 1.0), (4, 29.0), (5, 1.5)]]
-            await queued(engine, 4)
-        answers = await asyncio.gather(*tasks)
-        assert [texts(a) for a in answers] == [[f"sound {n}"] for n in (2, 3, 4, 5)]
-        assert {a.batch_size for a in answers} == {4}
-
-    assert [sorted(batch) for batch in run(test).encoded[1:]] == [[3, 5], [2, 4]]
-
-
 @pytest.mark.parametrize(
     ("number", "error"), [(POISON, RuntimeError), (OUT_OF_MEMORY, DeviceFailed)]
 )
