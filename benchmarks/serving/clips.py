@@ -57,14 +57,20 @@ def requests(seed: int = 0, count: int = 64, serial: int = 0) -> Iterator[Reques
     """Requests without end, the same ones for the same seed.
 
     A third asks for a difference; half of those have one and the same reference. Files are
-    numbered from ``serial``: with another one they are new to a cache, and the same sounds.
+    numbered from ``serial``: with another one they are new to a cache, and the same sounds. All of
+    them are made before the first is asked for, so that a load does not begin with waiting.
     """
     rng = np.random.default_rng(seed)
     clips = [_clip(rng, number) for number in range(count)]
-    common = _clip(rng, 0, seconds=10.0).data
+    return _draw(rng, clips, _clip(rng, 0, seconds=10.0).data, serial)
+
+
+def _draw(
+    rng: np.random.Generator, clips: list[Clip], common: bytes, serial: int
+) -> Iterator[Request]:
     while True:
         serial += 2
-        one, other = (clips[int(rng.integers(count))] for _ in range(2))
+        one, other = (clips[int(rng.integers(len(clips)))] for _ in range(2))
         if rng.random() < 2 / 3:
             yield Request("/caption", (("file", one.numbered(serial)),))
         else:
