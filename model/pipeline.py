@@ -45,7 +45,8 @@ class Captioner:
         self.revision = loaded.revision
         self.card = loaded.card
         self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
-        self.model.encoder.fold_norms()
+        if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
+            self.model.encoder.fold_norms()
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
         self.device = device
