@@ -14,8 +14,9 @@ RUN python -m venv /venv \
     project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
     print('setuptools', *project['dependencies'], sep='\n')" > /tmp/dependencies.txt \
     && /venv/bin/pip install --no-cache-dir -c requirements.lock -r /tmp/dependencies.txt
-COPY README.md LICENSE audiodiff.py ./
+COPY README.md LICENSE ./
 COPY cli cli
+COPY engine engine
 COPY model model
 COPY service service
 COPY training training

@@ -1,1 +1,1 @@
-"""What the commands of ``audiodiff`` do; their parser is ``audiodiff.py``."""
+"""What the commands of ``audiodiff`` do; their parser is ``cli/main.py``."""

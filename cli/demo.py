@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.data.augment import Samples
-from training.data.synthetic import synthesize
-from training.mixing.algorithm1 import matching_gain
+from training.scenes.algorithm1 import matching_gain
+from training.scenes.augment import Samples
+from training.scenes.synthetic import synthesize
 
 RATE = 16_000
 """Hertz."""
@@ -20,7 +20,7 @@ SOUNDS = {
     "bouncing-ball": ("bouncing_ball", 1),
     "knocks": ("knocks", 1),
 }
-"""Clip -> (a source of ``training.data.synthetic.SOUNDS``, seed)."""
+"""Clip -> (a source of ``training.scenes.synthetic.SOUNDS``, seed)."""
 
 
 def sounds() -> dict[str, Samples]:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 from cli.describe import Answer, Failed
+from engine.batcher import WorkerDied
+from engine.engine import Engine
+from engine.worker import Pipeline
 from model.errors import AudiodiffError, AudioError
 from model.types import GenerationOptions
 from service import schemas
-from service.batcher import WorkerDied
-from service.engine import Engine
 from service.metrics import Metrics
 from service.settings import Settings
-from service.worker import Pipeline
 
 MAX_IN_FLIGHT = 64
 """Clips decoded ahead of the model: two batches."""

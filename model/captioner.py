@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from model.config import CaptionerConfig
-from model.decoder import Decoder, bart_config
+from model.decoders.bart import Decoder, bart_config
 from model.difference import DIFFERENCES
 from model.encoders import ENCODERS, Cnn14
-from model.frontend import LogMel
+from model.encoders.log_mel import LogMel
 from model.types import Difference, Encoded
 
 

@@ -11,14 +11,14 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from engine.engine import Engine
+from engine.worker import Pipeline
 from service import errors, logging
-from service.engine import Engine
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.page import add_page
 from service.routes import add_routes, version
 from service.settings import Settings
-from service.worker import Pipeline
 
 # For what is left when the engine is done: writing the last answers out.
 _LAST_WORDS_S = 2

@@ -14,8 +14,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from engine import batcher
 from model import errors as model_errors
-from service import batcher, schemas
+from service import schemas
 from service.middleware import Record
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,9 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 
-from service import batcher, errors, examples, schemas
-from service.engine import Answer, Engine, before, dtype_name
+from engine import batcher
+from engine.engine import Answer, Engine, before, dtype_name
+from service import errors, examples, schemas
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings

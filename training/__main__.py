@@ -16,9 +16,9 @@ def main() -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from training.prepare.clotho import prepare_clotho
-    from training.prepare.errors import DataError
-    from training.prepare.esc50 import prepare_esc50
+    from training.datasets.clotho.prepare import prepare_clotho
+    from training.datasets.errors import DataError
+    from training.datasets.esc50.prepare import prepare_esc50
 
     root, source = arguments.output, arguments.source
     try:
@@ -52,8 +52,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from model import convert
     from model.errors import CheckpointError
+    from model.published import dcase2023 as convert
 
     source, target, config = arguments.file, arguments.checkpoint, convert.published()
     try:
@@ -66,8 +66,8 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
-    from training.study.report import write
-    from training.study.study import Data, Terms, reproduce
+    from training.experiments.report import write
+    from training.experiments.reproduce import Data, Terms, reproduce
 
     if arguments.table != "report":
         reproduce(
@@ -91,8 +91,8 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from training.evaluate import evaluate
-    from training.report import into_card, scores
+    from training.evaluation.card import into_card, scores
+    from training.evaluation.evaluate import evaluate
 
     evaluate(arguments.url, arguments.esc50, arguments.folds, arguments.seed, arguments.output)
     print(scores(arguments.output))

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.data.augment import Samples
-from training.data.synthetic import synthesize
+from training.scenes.augment import Samples
+from training.scenes.synthetic import synthesize
 
 RATE = 16_000
 SECONDS = 5.0

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from model import checkpoint
-from training.data import clotho, esc50
-from training.data.scenes import SoundBank
+from training.datasets.clotho import read as clotho
+from training.datasets.esc50 import read as esc50
 from training.fit import fit
 from training.recipes import RECIPES
 from training.recipes.recipe import SCALES, Sources
+from training.scenes.scene import SoundBank
 
 NONE = Path("none")
 FINAL = "final"

@@ -24,7 +24,7 @@ from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
 from model.types import Difference
-from training.data.synthetic import SOUNDS, synthesize
+from training.scenes.synthetic import SOUNDS, synthesize
 
 ROOT = Path(__file__).resolve().parents[2]
 SEARCH = {"no_repeat_ngram_size": 3, "length_penalty": 1.0, "early_stopping": True}

@@ -13,7 +13,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.incremental import IncrementalDecoder
+from model.decoders.bart_steps import IncrementalDecoder
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.decoder import Decoder
+from model.decoders.bart import Decoder
 from model.types import Difference
 
 

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from benchmarks.ingestion.formats import FORMATS, Format, encode, sounds
 from benchmarks.timing import by_turns
-from model import audio_resample
+from engine.captioner import Captioner
 from model.audio import decode
-from model.audio_resample import resample
+from model.audio import resampling as audio_resample
+from model.audio.resampling import resample
 from model.config import compact
-from model.frontend import LogMel
-from model.pipeline import Captioner
+from model.encoders.log_mel import LogMel
 from model.types import SourceInfo, Waveform
 
 ROOT = Path(__file__).resolve().parents[2]

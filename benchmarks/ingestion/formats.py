@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from training.data.synthetic import SOUNDS, Array, synthesize
+from training.scenes.synthetic import SOUNDS, Array, synthesize
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.pipeline import Captioner
+from engine.captioner import Captioner
 from model.types import Encoded, SourceInfo, Waveform
-from training.data import esc50
-from training.data.augment import Samples
-from training.data.synthetic import SOUNDS, synthesize
+from training.datasets.esc50 import read as esc50
+from training.scenes.augment import Samples
+from training.scenes.synthetic import SOUNDS, synthesize
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 16

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from training.data.synthetic import SOUNDS, synthesize
+from training.scenes.synthetic import SOUNDS, synthesize
 
 RATE = 16_000
 SHORTEST_S, LONGEST_S = 1.0, 30.0

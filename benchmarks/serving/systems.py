@@ -38,7 +38,7 @@ class System:
 
 
 SYSTEMS = (
-    System("audiodiff", (_HERE, "-m", "audiodiff", "serve", "--port=PORT", "--log-level=warning")),
+    System("audiodiff", (_HERE, "-m", "cli", "serve", "--port=PORT", "--log-level=warning")),
     System("fastapi", (_HERE, "-m", f"{_SERVERS}.fastapi_def", "PORT"), "fastapi"),
     System("litserve", (_THERE, "-m", f"{_SERVERS}.litserve_app", "PORT"), "litserve", "/caption"),
     System(

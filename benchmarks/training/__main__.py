@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from model.captioner import CaptionerModel
-from training.data import pairs
-from training.data.pairs import Blend, CaptionPairs
-from training.data.scenes import SoundBank
+from training.losses import Captioning
 from training.recipes import RECIPES
 from training.recipes.recipe import SCALES, Sources
-from training.tasks import Captioning
+from training.samples import pairs
+from training.samples.pairs import Blend, CaptionPairs
+from training.scenes.scene import SoundBank
 
 BATCH = 32
 

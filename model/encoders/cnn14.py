@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import fuse_conv_bn_eval
 
-from model.frontend import LogMel
+from model.encoders.log_mel import LogMel
 from model.types import Encoded
 
 

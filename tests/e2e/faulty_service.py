@@ -32,8 +32,8 @@ import psutil  # noqa: E402
 from fake_pipeline import FakePipeline, clip  # noqa: E402
 from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
 
-from model import audio  # noqa: E402
-from model.audio_readers import Block  # noqa: E402
+from model.audio import decoding as audio  # noqa: E402
+from model.audio.readers import Block  # noqa: E402
 from model.types import Description, Encoded, GenerationOptions, Waveform  # noqa: E402
 from service.app import serve  # noqa: E402
 from service.settings import Settings  # noqa: E402

@@ -19,8 +19,8 @@ import pytest
 import soundfile
 
 from cli.demo import sounds as demo_sounds
-from training.data.grammar import is_no_difference
-from training.data.lexicon import kinds_named
+from training.captions.grammar import is_no_difference
+from training.captions.lexicon import kinds_named
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
     """``audiodiff serve`` on a free port, stopped by SIGTERM, which must end it with 0."""
-    command = [sys.executable, "-m", "audiodiff", "serve", "--port", "0", "--log-format", "console"]
+    command = [sys.executable, "-m", "cli", "serve", "--port", "0", "--log-format", "console"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         seen = []

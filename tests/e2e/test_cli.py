@@ -26,7 +26,7 @@ def shared() -> Iterator[Process]:
 @contextmanager
 def started(process: Process, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """``audiodiff`` with the service's URL."""
-    command = [sys.executable, "-m", "audiodiff", *arguments, "--url", str(process.http.base_url)]
+    command = [sys.executable, "-m", "cli", *arguments, "--url", str(process.http.base_url)]
     pipe = subprocess.PIPE
     # Buffered, as most people have it: what is left in the buffer must do no harm at the end.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -497,7 +497,7 @@ def test_equal_steps_of_level_look_equal(page: Page, scheme: str) -> None:
 @pytest.fixture(scope="module")
 def bundled() -> Iterator[str]:
     """The address of ``audiodiff serve``, which is ready."""
-    command = [sys.executable, "-m", "audiodiff", "serve", "--port", "0", "--log-format", "console"]
+    command = [sys.executable, "-m", "cli", "serve", "--port", "0", "--log-format", "console"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         found = None

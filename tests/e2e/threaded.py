@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from fake_pipeline import FakePipeline
 
 from service.app import create_app
 from service.settings import Settings
@@ -28,7 +27,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def in_thread(pipeline: FakePipeline, **settings: Any) -> Iterator[int]:
+def in_thread(pipeline: Any, **settings: Any) -> Iterator[int]:
     """Its port. At the end the pipeline's gates are opened, and the service stops."""
     app = create_app(Settings(**{"decode_workers": 2, **settings}), pipeline)
     server = _Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
@@ -39,7 +38,8 @@ def in_thread(pipeline: FakePipeline, **settings: Any) -> Iterator[int]:
         port: int = server.servers[0].sockets[0].getsockname()[1]
         yield port
     finally:
-        pipeline.warm.set()
-        pipeline.gate.set()
+        for gate in ("warm", "gate"):
+            if hasattr(pipeline, gate):
+                getattr(pipeline, gate).set()
         server.should_exit = True
         thread.join(WAIT_S)

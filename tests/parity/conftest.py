@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, BartConfig
 
 from model.config import CaptionerConfig, DecoderConfig, DifferenceConfig, EncoderConfig
 from tests.parity.published import EOS, SMALL, PublishedCaptioner, randomize
-from training.tokenizer import train_tokenizer
+from training.captions.tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="session")

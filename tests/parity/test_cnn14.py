@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from model.config import CaptionerConfig, compact
 from model.encoders import Cnn14
-from model.frontend import LogMel
+from model.encoders.log_mel import LogMel
 
 FULL, COMPACT = CaptionerConfig(), compact(100)
 

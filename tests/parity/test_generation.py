@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from benchmarks.decoding import reference
 from model import checkpoint
 from model.config import CaptionerConfig
-from model.decoder import Decoder, bart_config
-from model.generation import NextTokens, Search, search
+from model.decoders.bart import Decoder, bart_config
+from model.decoders.search import NextTokens, Search, search
 from model.types import Difference
 
 ROOT = Path(__file__).resolve().parents[2]

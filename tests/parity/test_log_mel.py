@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import CaptionerConfig, FrontEndConfig, compact
-from model.frontend import LogMel
-from training.data.synthetic import SOUNDS, synthesize
+from model.encoders.log_mel import LogMel
+from training.scenes.synthetic import SOUNDS, synthesize
 
 SETTINGS = {"paper": CaptionerConfig().front_end, "compact": compact(2000).front_end}
 

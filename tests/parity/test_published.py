@@ -12,12 +12,13 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from model import checkpoint, convert
+from engine.captioner import Captioner
+from model import checkpoint
 from model.config import CaptionerConfig, EncoderConfig
 from model.encoders import Cnn14
+from model.encoders.log_mel import LogMel
 from model.errors import CheckpointError
-from model.frontend import LogMel
-from model.pipeline import Captioner
+from model.published import dcase2023 as convert
 from model.types import Difference
 from tests.parity.published import (
     BOS,

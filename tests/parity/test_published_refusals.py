@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from model import convert
 from model.config import CaptionerConfig, DecoderConfig
 from model.errors import CheckpointError
+from model.published import dcase2023 as convert
 from tests.parity.published import PublishedCaptioner
 from training import __main__ as command_line
 

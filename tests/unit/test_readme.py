@@ -12,7 +12,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
-import audiodiff
+from cli import main as audiodiff
 from service.page import add_page
 from service.routes import add_routes
 from service.settings import BUNDLED, Settings

@@ -12,15 +12,16 @@ import torch
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search
 from model.config import compact
-from training.data import comparing, grammar, pairs, tagging
-from training.data.comparing import ComparingScenes
-from training.data.kinds import KINDS
-from training.data.pairs import CaptionPairs
-from training.data.tagging import TaggingScenes
+from training.captions import grammar
+from training.captions.kinds import KINDS
+from training.captions.tokenizer import train_tokenizer
 from training.fit import Budget, Stage
+from training.losses import Captioning, Comparing, Tagging
 from training.recipes.recipe import Plan, Scale, Sources
-from training.tasks import Captioning, Comparing, Tagging
-from training.tokenizer import train_tokenizer
+from training.samples import comparing, pairs, tagging
+from training.samples.comparing import ComparingScenes
+from training.samples.pairs import CaptionPairs
+from training.samples.tagging import TaggingScenes
 
 VOCAB_SIZE = 2000
 EVERYTHING = 10_000_000

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from training.data.clotho import RenderableCaption
-from training.data.scenes import SoundBank
+from training.datasets.clotho.read import RenderableCaption
 from training.fit import Stage
+from training.scenes.scene import SoundBank
 
 
 @dataclass(frozen=True)

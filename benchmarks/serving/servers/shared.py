@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from benchmarks.decoding import reference
-from model.decoder import Decoder
-from model.generation import Sequences
-from model.pipeline import Captioner
+from engine.captioner import Captioner
+from model.decoders.bart import Decoder
+from model.decoders.search import Sequences
 from model.types import Difference, Waveform
 
 CHECKPOINT = Path(__file__).resolve().parents[3] / "checkpoints" / "default"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-import audiodiff
 from cli import demo
+from cli import main as audiodiff
 from model.audio import decode
 
 

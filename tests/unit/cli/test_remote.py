@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-import audiodiff
+from cli import main as audiodiff
 from cli import remote
 
 URL = "http://service.test:8000/api"

@@ -21,10 +21,10 @@ import torch
 import torchaudio
 from numpy.typing import NDArray
 
-from model import audio, audio_resample
-from model.audio import DecodeLimits, decode
-from model.audio_readers import Block, read_with_ffmpeg
-from model.audio_resample import resample
+from model.audio import DecodeLimits, decode, decoding
+from model.audio import resampling as audio_resample
+from model.audio.readers import Block, read_with_ffmpeg
+from model.audio.resampling import resample
 from model.errors import (
     AudioError,
     AudioTooLarge,
@@ -556,7 +556,7 @@ def test_a_bomb_is_put_out_early(
         return reader
 
     for name in ("read_with_libsndfile", "read_with_ffmpeg"):
-        monkeypatch.setattr(audio, name, counted(getattr(audio, name)))
+        monkeypatch.setattr(decoding, name, counted(getattr(decoding, name)))
     with pytest.raises(AudioTooLong):
         decode(data, RATE, DecodeLimits(max_seconds=10))
     hertz = 48_000 if case == "ogg-opus" else rate

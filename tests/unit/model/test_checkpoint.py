@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from engine.captioner import Captioner
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.errors import CheckpointError
-from model.pipeline import Captioner
 from model.types import GenerationOptions, Waveform
 
 Save = Callable[..., Path]

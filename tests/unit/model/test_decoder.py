@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from model.decoder import Decoder, bart_config
-from model.generation import Sequences
+from model.decoders.bart import Decoder, bart_config
+from model.decoders.search import Sequences
 from model.types import Difference, Encoded
 
 BOS, PAD, EOS = 0, 1, 2

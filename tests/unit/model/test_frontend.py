@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from model.frontend import LogMel
+from model.encoders.log_mel import LogMel
 
 LENGTHS = (1, 49, 50, 51, 99, 100, 777, 1600)
 Pad = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]

@@ -12,10 +12,10 @@ from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig, DecoderConfig, EncoderConfig, FrontEndConfig
-from training.data import grammar
-from training.data.esc50 import Clip
-from training.data.scenes import SoundBank
-from training.tokenizer import train_tokenizer
+from training.captions import grammar
+from training.captions.tokenizer import train_tokenizer
+from training.datasets.esc50.read import Clip
+from training.scenes.scene import SoundBank
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes ``file_server`` importable
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.augment import (
+from training.scenes.augment import (
     Samples,
     SpecAugment,
     add_noise,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from training.data.clotho import SPLITS, ClothoClip, read_captions, renderable
-from training.data.kinds import ESC50, KINDS
-from training.data.lexicon import Layout
+from training.captions.kinds import ESC50, KINDS
+from training.captions.lexicon import Layout
+from training.datasets.clotho.read import SPLITS, ClothoClip, read_captions, renderable
 
 COLUMNS = ["file_name", *(f"caption_{i}" for i in range(1, 6))]
 CAPTIONS = [

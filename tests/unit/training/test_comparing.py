@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.comparing import ComparingScenes, collate
-from training.data.kinds import KINDS
-from training.data.scenes import Placed, Scene, SoundBank
+from training.captions.kinds import KINDS
+from training.samples.comparing import ComparingScenes, collate
+from training.scenes.scene import Placed, Scene, SoundBank
 
 FRAME = 1280
 SECONDS = 0.96

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from file_server import FileServer, serving
 
-from training.prepare.download import RETRIES, Remote, download
-from training.prepare.errors import DataError
+from training.datasets.download import RETRIES, Remote, download
+from training.datasets.errors import DataError
 
 BODY = np.random.default_rng(0).bytes(300_000)
 MD5 = hashlib.md5(BODY).hexdigest()

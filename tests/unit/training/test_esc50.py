@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.data import esc50
-from training.data.kinds import ESC10, ESC50
+from training.captions.kinds import ESC10, ESC50
+from training.datasets.esc50 import read as esc50
 
 HEADER = "filename,fold,target,category,esc10,src_file,take"
 ROWS = (

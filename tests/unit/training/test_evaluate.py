@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from training import evaluate
-from training.data.augment import Samples
-from training.data.esc50 import Clip
-from training.evaluate import FIGURES, Answer, Case, by_kind, cases, summarize, wilson
+from training.datasets.esc50.read import Clip
+from training.evaluation import evaluate
+from training.evaluation.evaluate import FIGURES, Answer, Case, by_kind, cases, summarize, wilson
+from training.scenes.augment import Samples
 
 RATE = evaluate.SAMPLE_RATE
 ROUNDING = 2 / 32768

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model.captioner import CaptionerModel
-from training.data.pairs import collate
 from training.fit import Budget, Stage, fit, load_weights
-from training.tasks import Captioning
+from training.losses import Captioning
+from training.samples.pairs import collate
 
 DECODER = r"^captioner\.(?!encoder\.)"
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from training import fluency
+from training.evaluation import fluency
 
 WORDS = ["a", "dog", "barks", "while", "rain", "falls", "on", "the", "roof", "and"]
 CAPTIONS = [" ".join(WORDS[i % 7 : i % 7 + 1 + i % 4]) for i in range(2 * fluency.BATCH_SIZE + 5)]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data import grammar
-from training.data.grammar import (
+from training.captions import grammar
+from training.captions.grammar import (
     Event,
     captions,
     clauses,
@@ -21,8 +21,8 @@ from training.data.grammar import (
     no_difference_captions,
     silence_captions,
 )
-from training.data.kinds import KINDS
-from training.data.lexicon import kinds_named, layout
+from training.captions.kinds import KINDS
+from training.captions.lexicon import kinds_named, layout
 
 NAMES = {
     "dog": r"\bdog\b",

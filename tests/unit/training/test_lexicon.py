@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from training.data import grammar, lexicon
-from training.data.kinds import ESC50, KINDS
-from training.data.lexicon import (
+from training.captions import grammar, lexicon
+from training.captions.kinds import ESC50, KINDS
+from training.captions.lexicon import (
     Layout,
     Mention,
     forms,

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from training import metrics
-from training.data.lexicon import normalize_caption
-from training.metrics import METRICS, Scores, score
+from training.captions.lexicon import normalize_caption
+from training.evaluation import coco as metrics
+from training.evaluation.coco import METRICS, Scores, score
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="there is no java")
 

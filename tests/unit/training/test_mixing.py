@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.augment import Samples
-from training.mixing.algorithm1 import CONDITIONS, Condition, Mixture, Recording, mix
+from training.scenes.algorithm1 import CONDITIONS, Condition, Mixture, Recording, mix
+from training.scenes.augment import Samples
 
 ROUNDING = 1e-5
 

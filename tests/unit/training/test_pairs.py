@@ -13,14 +13,15 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from training.data import grammar, pairs
-from training.data.augment import Samples, power
-from training.data.clotho import RenderableCaption
-from training.data.lexicon import kinds_named, layout
-from training.data.pairs import Blend, CaptionPairs, Pair, collate
-from training.data.scenes import SoundBank
-from training.mixing.algorithm1 import Condition, Mixture, mix
-from training.tokenizer import MAX_TOKENS
+from training.captions import grammar
+from training.captions.lexicon import kinds_named, layout
+from training.captions.tokenizer import MAX_TOKENS
+from training.datasets.clotho.read import RenderableCaption
+from training.samples import pairs
+from training.samples.pairs import Blend, CaptionPairs, Pair, collate
+from training.scenes.algorithm1 import Condition, Mixture, mix
+from training.scenes.augment import Samples, power
+from training.scenes.scene import SoundBank
 
 RATE = 8000
 BATCH = 4

@@ -18,10 +18,11 @@ import soundfile
 from file_server import FileServer, serving
 
 from training.__main__ import main
-from training.data import clotho, esc50
-from training.prepare.clotho import CLOTHO_CLIPS, prepare_clotho
-from training.prepare.errors import DataError
-from training.prepare.esc50 import ESC50_SIZE, Esc50Size, prepare_esc50
+from training.datasets.clotho import read as clotho
+from training.datasets.clotho.prepare import CLOTHO_CLIPS, prepare_clotho
+from training.datasets.errors import DataError
+from training.datasets.esc50 import read as esc50
+from training.datasets.esc50.prepare import ESC50_SIZE, Esc50Size, prepare_esc50
 
 CLIPS = {"development": 3, "validation": 2, "evaluation": 2}
 SIZE = Esc50Size(clips=10, classes=2, folds=5)
@@ -584,7 +585,7 @@ def test_the_command_line_says_what_is_there(
 ) -> None:
     root = lay(sounds, tmp_path)
     monkeypatch.setattr(
-        "training.prepare.esc50.prepare_esc50",
+        "training.datasets.esc50.prepare.prepare_esc50",
         lambda output, source: prepare_esc50(output, source, size=SIZE),
     )
     monkeypatch.setattr("sys.argv", ["training", "prepare", "esc50", "--output", str(root)])

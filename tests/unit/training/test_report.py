@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from training.evaluate import FIGURES
-from training.report import END, START, examples, into_card, scores
+from training.evaluation.card import END, START, examples, into_card, scores
+from training.evaluation.evaluate import FIGURES
 
 
 def answer(figure: str, clip: str, wanted: str | None, unwanted: str | None) -> dict[str, object]:

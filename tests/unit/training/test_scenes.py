@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.augment import Samples
-from training.data.esc50 import Clip
-from training.data.grammar import Event
-from training.data.scenes import Placed, Scene, SoundBank, active_span
-from training.data.synthetic import SOUNDS
+from training.captions.grammar import Event
+from training.datasets.esc50.read import Clip
+from training.scenes.augment import Samples
+from training.scenes.scene import Placed, Scene, SoundBank, active_span
+from training.scenes.synthetic import SOUNDS
 
 RATE = 8000
 HOP = RATE // 50

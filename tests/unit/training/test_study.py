@@ -21,19 +21,19 @@ from model import checkpoint
 from model.captioner import CaptionerModel
 from model.types import Encoded
 from training import __main__ as command
-from training.data.clotho import ClothoClip
-from training.data.esc50 import Clip
-from training.data.scenes import SoundBank
-from training.evaluate import wav
-from training.mixing.algorithm1 import CONDITIONS
-from training.study import features, report, rows, scenes
-from training.study.features import Features
-from training.study.learning import FrameCaptioning, StudySamples, collate
-from training.study.rows import TABLES, read_row
-from training.study.scenes import CaptionedClip, samples_of, tell
-from training.study.study import shift_mask
-from training.study.testing import auc
-from training.tasks import Captioning
+from training.datasets.clotho.read import ClothoClip
+from training.datasets.esc50.read import Clip
+from training.evaluation.evaluate import wav
+from training.experiments import features, report, rows, scenes
+from training.experiments.features import Features
+from training.experiments.learning import FrameCaptioning, StudySamples, collate
+from training.experiments.reproduce import shift_mask
+from training.experiments.rows import TABLES, read_row
+from training.experiments.scenes import CaptionedClip, samples_of, tell
+from training.experiments.testing import auc
+from training.losses import Captioning
+from training.scenes.algorithm1 import CONDITIONS
+from training.scenes.scene import SoundBank
 
 KINDS = ("dog", "rain", "church_bells", "sneezing")
 TOLD = ["A dog barks.", "A dog is barking.", "Rain falls while a dog barks."]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.data.synthetic import MORSE, SOUNDS, synthesize
+from training.scenes.synthetic import MORSE, SOUNDS, synthesize
 
 Array = NDArray[Any]
 RATE = 16000

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from training.data.augment import power
-from training.data.kinds import KINDS
-from training.data.scenes import Placed, SoundBank
-from training.data.tagging import TaggingScenes, collate, level, matched
+from training.captions.kinds import KINDS
+from training.samples.tagging import TaggingScenes, collate, level, matched
+from training.scenes.augment import power
+from training.scenes.scene import Placed, SoundBank
 
 FRAME = 1280
 SECONDS = 0.96

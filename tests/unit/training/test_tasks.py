@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from training.tasks import Captioning, Comparing, Tagging
+from training.losses import Captioning, Comparing, Tagging
 
 SAMPLES = 6400
 KINDS = 5

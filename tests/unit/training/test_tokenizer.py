@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from training.data import grammar
-from training.data.lexicon import normalize_caption
-from training.tokenizer import MAX_TOKENS, SPECIAL, train_tokenizer
+from training.captions import grammar
+from training.captions.lexicon import normalize_caption
+from training.captions.tokenizer import MAX_TOKENS, SPECIAL, train_tokenizer
 
 CAPTIONS = ("A dog barks, then rain falls.", "Church bells ring while a cat meows", "Zyx 123 über")
 

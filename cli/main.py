@@ -1,0 +1,265 @@
+"""The command line: ``audiodiff serve``, ``caption``, ``difference`` and ``demo-clips``.
+
+Heavy modules are imported by the commands that need them, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from cli import options
+from model.errors import AudiodiffError, OptionsError
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from cli.describe import Describer, Request
+    from engine.captioner import Captioner
+
+LOCAL = ("model", "device", "dtype", "max_audio_seconds")
+"""Settings of a model that runs here."""
+SEARCH = {
+    "num_beams": "Beam width, 1 to 8; 1 is greedy. Default: the checkpoint's.",
+    "num_captions": "Captions wanted, best first: 1 (the default) to the beam width.",
+    "max_new_tokens": "Length cap of a caption, 1 to 100. Default: the checkpoint's.",
+}
+"""Fields of ``GenerationOptions``, and of the HTTP API."""
+_PATHS = (
+    "An audio file, a folder to search for audio files, a pattern such as 'clips/**/*.wav', or - "
+    "for a file on standard input."
+)
+_STATUSES = (
+    "Exit status: 0 if all was done, 1 if a file failed (standard error says which and why; the "
+    "rest is done), 2 for wrong usage."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status.
+
+    0, 1 if something failed, 2 for wrong usage; 130 after Ctrl-C and 141 after a broken pipe, as
+    the shell has it for programs that such signals end.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
+    args = _parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except ValidationError as error:
+        args.parser.error(options.explain(error))
+    except OptionsError as error:
+        args.parser.error(str(error))
+    except BrokenPipeError:
+        # Else the interpreter would complain when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (AudiodiffError, OSError) as error:
+        print(f"audiodiff: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+# -- commands ---------------------------------------------------------------------------------
+
+
+def _serve(args: argparse.Namespace) -> int:
+    settings = options.settings(args)
+    captioner = _load(settings)
+    from service.app import serve
+
+    return serve(settings, captioner)
+
+
+def _caption(args: argparse.Namespace) -> int:
+    from cli.files import find
+
+    return _describe(args, [{"file": path} for path in find(args.paths)])
+
+
+def _difference(args: argparse.Namespace) -> int:
+    from cli.files import find
+
+    reference = args.reference
+    pairs = [{"input": path, "reference": reference} for path in find(args.inputs)]
+    return _describe(args, pairs, reference)
+
+
+def _describe(
+    args: argparse.Namespace, requests: Sequence[Request], reference: str | None = None
+) -> int:
+    from cli.describe import describe, reason, show_failure
+    from cli.files import STDIN, passing, read
+
+    paths = [next(iter(request.values())) for request in requests]
+    if [*paths, reference].count(STDIN) > 1:
+        args.parser.error("the standard input is one file: give - once")
+    # What can be read but once, and the reference, without which nothing can be done, come first.
+    held = {}
+    for path in filter(passing, paths):
+        with suppress(OSError):  # it fails again in its turn
+            held[path] = read(path)
+    if reference is not None:
+        try:
+            held[reference] = read(reference)
+        except (AudiodiffError, OSError) as error:
+            show_failure(reference, reason(error), args.json)
+            return 1
+    return asyncio.run(describe(requests, _describer(args), held, args.json))
+
+
+def _demo_clips(args: argparse.Namespace) -> int:
+    from cli.demo import write
+
+    for path in write(args.dir):
+        print(path)
+    return 0
+
+
+# -- what commands share ----------------------------------------------------------------------
+
+
+def _describer(args: argparse.Namespace) -> Describer:
+    """The model here, or the service at a URL. Raises CheckpointError, OptionsError."""
+    given = {name: getattr(args, name) for name in SEARCH}
+    search = {name: value for name, value in given.items() if value is not None}
+    if args.url is not None:
+        if extra := [options.flag(name) for name in LOCAL if name in args]:
+            args.parser.error(f"{', '.join(extra)}: with --url, the service decides")
+        from cli.remote import Remote
+
+        return Remote(args.url, args.api_key, search, args.both)
+    settings = options.settings(args)
+    from cli.local import Local
+    from model.types import GenerationOptions
+
+    return Local(_load(settings), settings, GenerationOptions(**search), args.both)
+
+
+def _load(settings: Settings) -> Captioner:
+    """Raises CheckpointError."""
+    from transformers.utils.logging import disable_progress_bar
+
+    from engine.captioner import Captioner
+
+    # Loading takes a moment, and its bar would stand among the logs.
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    # On a thread that ends, and with it its OpenMP team, which would share the model's cores.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(
+            Captioner.from_dir, settings.model, settings.device, settings.dtype
+        ).result()
+
+
+# -- the parser -------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="audiodiff",
+        description="Says what is heard in a recording, and what is heard in it and not in "
+        "another.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {_version()}", help="Say the version."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: object, summary: str, epilog: str = "") -> argparse.ArgumentParser:
+        new = commands.add_parser(name, help=summary, description=summary, epilog=epilog)
+        new.set_defaults(run=run, parser=new)
+        return new
+
+    serve = command(
+        "serve",
+        _serve,
+        "Serve the HTTP API until SIGTERM or SIGINT.",
+        "Each option can be set by an environment variable too, as AUDIODIFF_MAX_QUEUE for "
+        "--max-queue; the option wins.",
+    )
+    options.add(serve, Settings.model_fields)
+
+    caption = command(
+        "caption",
+        _caption,
+        "Say what is heard in each file, in lines 'PATH: caption'.",
+        _STATUSES,
+    )
+    caption.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    caption.set_defaults(both=False)
+    _add_inference(caption)
+
+    difference = command(
+        "difference",
+        _difference,
+        "Say what is heard in each file and not in a reference, in lines 'INPUT: caption'.",
+        _STATUSES,
+    )
+    difference.add_argument("inputs", nargs="+", metavar="INPUT", help=_PATHS)
+    difference.add_argument(
+        "reference", metavar="REFERENCE", help="The file whose sounds are left out, or -."
+    )
+    difference.add_argument(
+        "--both",
+        action="store_true",
+        help="Say what is heard in the reference alone, too, in lines 'REFERENCE: caption'.",
+    )
+    _add_inference(difference)
+
+    demo = command("demo-clips", _demo_clips, "Write a few clips to try, made in code, as WAV.")
+    demo.add_argument(
+        "dir",
+        nargs="?",
+        type=Path,
+        default=Path("demo-clips"),
+        metavar="DIR",
+        help="Folder to write to; made if it is not there. Default: %(default)s.",
+    )
+    return parser
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="Print one JSON object per line: path and fields of the HTTP API, or path and error.",
+    )
+    for name, help_text in SEARCH.items():
+        parser.add_argument(options.flag(name), type=int, metavar="N", help=help_text)
+    options.add(parser, LOCAL)
+    parser.add_argument(
+        "--url",
+        help="Ask the service there, as http://127.0.0.1:8000, instead of loading a model. While "
+        "it is busy, it is asked again, a few times.",
+    )
+    parser.add_argument(
+        "--api-key",
+        metavar="KEY",
+        default=os.environ.get("AUDIODIFF_API_KEY"),
+        help="One of that service's keys. Better set as AUDIODIFF_API_KEY, which others on the "
+        "machine cannot see.",
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("audiodiff")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

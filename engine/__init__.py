@@ -1,0 +1,1 @@
+"""Many requests at once, without HTTP: what the service and the command line stand on."""

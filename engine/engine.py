@@ -1,0 +1,250 @@
+"""The road of a request: decode pool -> batcher -> worker; warm-up, drain and health.
+
+Everything here runs on the event loop, but ``_prepare`` on the decode pool and ``_warm_up`` on the
+model thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import torch
+
+from engine.batcher import Batcher, DeadlinePassed, Limits, QueueFull, WorkerDied
+from engine.cache import EncoderCache
+from engine.worker import Clip, Job, Pipeline, Work, Worker
+from model.audio import DecodeLimits
+from model.errors import AudioError, EmptyAudio
+from model.types import Description, GenerationOptions, SourceInfo
+from service.errors import NotReady
+from service.metrics import Metrics
+from service.settings import MIB, Settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request is answered with; ``stages`` maps a stage to its seconds."""
+
+    sources: tuple[SourceInfo, ...]
+    descriptions: list[Description]
+    stages: dict[str, float]
+    batch_size: int
+
+
+class Engine:
+    """Owns the decode pool and, through the batcher, the model thread."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+        self._settings = settings
+        self.pipeline = pipeline
+        self._metrics = metrics
+        self._decode_limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
+        # OpenMP keeps a team for each thread that computes, and once they outnumber the cores all
+        # of them sleep between any two operations: only the model thread may have one.
+        self._pool = ThreadPoolExecutor(
+            settings.decode_workers, "decode", initializer=torch.set_num_threads, initargs=(1,)
+        )
+        self._threads = torch.get_num_threads()
+        self._cache = EncoderCache(int(settings.cache_mb * MIB), pipeline.revision)
+        self._batcher: Batcher[Job, Work] = Batcher(
+            Worker(pipeline, self._cache, metrics).run,
+            Limits(
+                max_count=settings.max_batch_size,
+                max_cost=settings.max_batch_seconds,
+                max_wait_s=settings.max_wait_ms / 1000,
+                max_queue=settings.max_queue,
+                max_queue_cost=settings.max_queue_seconds,
+            ),
+            set_up=self._warm_up,
+            is_fatal=lambda error: isinstance(error, torch.AcceleratorError),
+        )
+        self._accepted = 0
+        self._accepted_bytes = 0
+        self._drain_began: float | None = None
+        metrics.model(
+            pipeline.name, pipeline.revision, str(pipeline.device), dtype_name(pipeline.dtype)
+        )
+        metrics.watch("queue_depth", lambda: self._batcher.depth)
+        metrics.watch("queue_limit", lambda: settings.max_queue)
+        metrics.watch("request_timeout_seconds", lambda: settings.request_timeout_s)
+        metrics.watch("queue_audio_seconds", lambda: self._batcher.queued_cost)
+        metrics.watch("model_ready", lambda: float(self.trouble() is None))
+        metrics.watch("device_memory_bytes", self._device_memory)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the model thread, which warms up first; until then ``trouble`` says so."""
+        self._batcher.start()
+
+    def begin_drain(self) -> None:
+        """Accept nothing more; what was accepted goes on. Safe in a signal handler."""
+        self._drain_began = self._drain_began or time.monotonic()
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing accepted is left to answer, or the time for it is over."""
+        return self._drain_began is not None and (self._accepted == 0 or self._drain_left_s() == 0)
+
+    @property
+    def died(self) -> bool:
+        """Whether the model thread is dead; the process must be restarted."""
+        return self._batcher.died
+
+    async def finish(self) -> bool:
+        """Work off the queue or, past the drain limit, fail it; True if nothing is left over."""
+        self.begin_drain()
+        limit_s = self._drain_left_s()
+        idle = self._accepted == 0
+        return await asyncio.to_thread(self._batcher.close, limit_s) and idle
+
+    async def stop(self) -> None:
+        """Finish, and let the threads go."""
+        await self.finish()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def trouble(self) -> str | None:
+        """Why no request is taken now; None when ready."""
+        if self._batcher.died:
+            return "the model thread has died; the service must be restarted"
+        if self._drain_began is not None:
+            return "the service is shutting down; try another instance"
+        if not self._batcher.ready:
+            return "the model is warming up; try again in a few seconds"
+        # The worker beats every second and before each batch: one that takes twice a
+        # request's patience hangs.
+        if self._batcher.heartbeat_age_s > max(2 * self._settings.request_timeout_s, 10.0):
+            return "the model thread does not respond; try another instance"
+        return None
+
+    def check(self) -> None:
+        """Raise WorkerDied or NotReady unless requests are taken."""
+        if (trouble := self.trouble()) is not None:
+            raise WorkerDied(trouble) if self.died else NotReady(trouble)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    @contextmanager
+    def admit(self, size: int) -> Iterator[None]:
+        """Hold a place from before a request's body is read until its answer is made.
+
+        ``size`` is the body's in bytes, or the most it may be. Raises WorkerDied, NotReady or
+        QueueFull.
+        """
+        self.check()
+        full_bytes = self._accepted_bytes + size > self._settings.max_queue_mb * MIB
+        if (
+            self._accepted >= self._settings.max_queue
+            or (self._accepted and full_bytes)
+            or self._batcher.queued_cost >= self._settings.max_queue_seconds
+        ):
+            raise QueueFull("the queue is full; try again later", self._batcher.eta_s)
+        self._accepted += 1
+        self._accepted_bytes += size
+        try:
+            yield
+        finally:
+            self._accepted -= 1
+            self._accepted_bytes -= size
+
+    async def answer(
+        self,
+        files: Mapping[str, BinaryIO],
+        options: GenerationOptions,
+        deadline: float,
+        both: bool = False,
+    ) -> Answer:
+        """Describe one file, or the first of two against the second.
+
+        ``deadline`` is by ``time.monotonic``. Raises AudioError (the file is named),
+        OptionsError, QueueFull, DeadlinePassed, Closed, WorkerDied or DeviceFailed, and what
+        the pipeline raised for this request alone. Cancelling withdraws it from the queue.
+        """
+        self.pipeline.check(options)
+        loop = asyncio.get_running_loop()
+        began = time.monotonic()
+        async with before(deadline, "the audio was not decoded in time; try again later"):
+            clips = await asyncio.gather(
+                *(
+                    loop.run_in_executor(self._pool, self._prepare, name, file)
+                    for name, file in files.items()
+                )
+            )
+        queued = time.monotonic()
+        future = self._batcher.submit(
+            Job(tuple(clips), options, both, queued),
+            length=max(clip.source.duration_s for clip in clips),
+            count=len(clips),
+            deadline=deadline,
+        )
+        work = await _result(future, deadline)
+        return Answer(
+            tuple(clip.source for clip in clips),
+            work.descriptions,
+            {
+                "decode": queued - began,
+                "queue": work.queue_s,
+                "encode": work.encode_s,
+                "generate": work.generate_s,
+            },
+            work.batch_size,
+        )
+
+    def _warm_up(self) -> None:
+        torch.set_num_threads(self._threads)
+        self.pipeline.warm_up()
+
+    def _prepare(self, name: str, file: BinaryIO) -> Clip:
+        data = file.read()
+        if not data:
+            raise EmptyAudio(f"{name}: the file is empty; send an audio file")
+        key = self._cache.key(data)
+        if (heard := self._cache.get(key)) is not None:
+            return Clip(key, heard.source, heard.encoded)
+        try:
+            waveform = self.pipeline.prepare(data, self._decode_limits)
+        except AudioError as error:
+            raise type(error)(f"{name}: {error}") from error
+        return Clip(key, waveform.source, waveform)
+
+    def _device_memory(self) -> float:
+        if self.pipeline.device.type != "cuda":
+            return 0.0
+        return float(torch.cuda.memory_reserved(self.pipeline.device))
+
+    def _drain_left_s(self) -> float:
+        began = time.monotonic() if self._drain_began is None else self._drain_began
+        return max(0.0, began + self._settings.drain_timeout_s - time.monotonic())
+
+
+@asynccontextmanager
+async def before(deadline: float, message: str) -> AsyncIterator[None]:
+    """Raise DeadlinePassed with ``message`` if the block is not done by then."""
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            yield
+    except TimeoutError as error:
+        raise DeadlinePassed(message) from error
+
+
+async def _result(future: Future[Work], deadline: float) -> Work:
+    """Wait for a result; past the deadline withdraw what the model has not begun."""
+    waiter = asyncio.wrap_future(future)
+    try:
+        await asyncio.wait({waiter}, timeout=max(0.0, deadline - time.monotonic()))
+        if not waiter.done() and future.cancel():
+            raise DeadlinePassed("the model was not free in time; try again later")
+        return await waiter
+    finally:
+        waiter.cancel()
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """float32, not torch.float32."""
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,158 @@
+"""What the model thread does with a batch: encode each clip once, then generate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import torch
+
+from engine.cache import EncoderCache, Heard
+from model.audio import DecodeLimits
+from model.types import Description, Encoded, GenerationOptions, SourceInfo, Waveform
+from service.errors import DeviceFailed
+from service.metrics import Metrics
+
+T = TypeVar("T")
+
+
+class Pipeline(Protocol):
+    """What the service needs of a captioner; ``engine.captioner.Captioner`` is one."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def revision(self) -> str: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+    @property
+    def sample_rate(self) -> int: ...  # noqa: D102
+    @property
+    def frame_s(self) -> float: ...  # noqa: D102
+    @property
+    def card(self) -> dict[str, object]: ...  # noqa: D102
+    def check(self, options: GenerationOptions) -> None:
+        """Raise OptionsError if the options cannot be met; thread-safe."""
+
+    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+        """Decode one file; thread-safe; raises AudioError."""
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        """Encode clips of any lengths together; model thread only."""
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+    ) -> list[Description]:
+        """Generate one batch; None asks for a plain caption."""
+
+    def warm_up(self) -> None:
+        """Pay first-call costs; model thread only."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded file, or one whose encoder outputs were known already."""
+
+    key: bytes
+    source: SourceInfo
+    content: Waveform | Encoded
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request: a clip to caption, or an input and a reference."""
+
+    clips: tuple[Clip, ...]
+    options: GenerationOptions
+    both: bool
+    queued_at: float
+
+    def pairs(self, encoded: Sequence[Encoded]) -> list[tuple[Encoded, Encoded | None]]:
+        """What is to be described: one direction, or two."""
+        if len(encoded) == 1:
+            return [(encoded[0], None)]
+        first, second = encoded
+        return [(first, second), (second, first)] if self.both else [(first, second)]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the model thread made of a job; seconds."""
+
+    descriptions: list[Description]
+    queue_s: float
+    encode_s: float
+    generate_s: float
+    batch_size: int
+
+
+class Worker:
+    """Runs batches of jobs on a pipeline; everything here is the model thread's."""
+
+    def __init__(self, pipeline: Pipeline, cache: EncoderCache, metrics: Metrics) -> None:
+        self._pipeline = pipeline
+        self._cache = cache
+        self._metrics = metrics
+
+    def run(self, jobs: Sequence[Job]) -> list[Work]:
+        """One batch. Raises DeviceFailed when out of memory, and what the pipeline raises."""
+        try:
+            return self._run(jobs)
+        except torch.OutOfMemoryError as error:
+            raise DeviceFailed(
+                "the device ran out of memory; send a shorter clip or ask for fewer beams"
+            ) from error
+
+    def _run(self, jobs: Sequence[Job]) -> list[Work]:
+        began = time.monotonic()
+        clips = [clip for job in jobs for clip in job.clips]
+        encoded = _deal(self._encode(clips), [len(job.clips) for job in jobs])
+        pairs = [job.pairs(rows) for job, rows in zip(jobs, encoded, strict=True)]
+        encode_s = time.monotonic() - began
+
+        groups: dict[GenerationOptions, list[int]] = {}
+        for index, job in enumerate(jobs):
+            groups.setdefault(job.options, []).append(index)
+        results: dict[int, Work] = {}
+        for options, members in groups.items():
+            flat = self._pipeline.describe([p for i in members for p in pairs[i]], options)
+            generate_s = time.monotonic() - began - encode_s
+            self._metrics.generated(sum(c.tokens for d in flat for c in d.captions))
+            described = _deal(flat, [len(pairs[i]) for i in members])
+            for i, descriptions in zip(members, described, strict=True):
+                queue_s = began - jobs[i].queued_at
+                results[i] = Work(descriptions, queue_s, encode_s, generate_s, len(clips))
+        return [results[index] for index in range(len(jobs))]
+
+    def _encode(self, clips: Sequence[Clip]) -> list[Encoded]:
+        """Each clip's frames; what is known by its content, or twice in the batch, runs once."""
+        known: dict[bytes, Encoded] = {}
+        new: dict[bytes, Clip] = {}
+        for clip in clips:
+            if isinstance(clip.content, Encoded):
+                known[clip.key] = clip.content
+            elif (heard := self._cache.get(clip.key)) is not None:
+                known[clip.key] = heard.encoded
+            else:
+                new[clip.key] = clip
+        waiting = [clip for key, clip in new.items() if key not in known]
+        waveforms = [clip.content for clip in waiting if isinstance(clip.content, Waveform)]
+        encoded = self._pipeline.encode(waveforms) if waveforms else []
+        for clip, frames in zip(waiting, encoded, strict=True):
+            known[clip.key] = frames
+            self._cache.put(clip.key, Heard(clip.source, frames))
+        self._metrics.batch([clip.source.duration_s for clip in clips], len(waiting))
+        return [known[clip.key] for clip in clips]
+
+
+def _deal(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
+    """Cut a flat list into runs of the given sizes."""
+    if len(values) != sum(sizes):
+        raise RuntimeError(f"the pipeline gave {len(values)} results for {sum(sizes)} inputs")
+    rest = iter(values)
+    return [list(islice(rest, size)) for size in sizes]

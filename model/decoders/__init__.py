@@ -1,0 +1,1 @@
+"""Decoders: memory -> tokens, for training and for search. One file each."""

@@ -1,0 +1,123 @@
+"""The caption decoder: BART built from its configuration, not from pretrained weights.
+
+Shapes: B clips, T frames, D features, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BartConfig, BartForConditionalGeneration
+
+from model.decoders.bart_steps import IncrementalDecoder, Weights
+from model.decoders.search import Search, Sequences, search
+from model.types import Difference
+
+
+def bart_config(
+    *,
+    vocab_size: int,
+    width: int,
+    layers: int,
+    heads: int,
+    ffn: int,
+    dropout: float,
+    max_positions: int,
+    bos_token_id: int,
+    pad_token_id: int,
+    eos_token_id: int,
+) -> BartConfig:
+    """BART with no encoder layer: positions and layer norm over the memory remain of it."""
+    return BartConfig(
+        vocab_size=vocab_size,
+        d_model=width,
+        encoder_layers=0,
+        decoder_layers=layers,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_ffn_dim=ffn,
+        decoder_ffn_dim=ffn,
+        dropout=dropout,
+        max_position_embeddings=max_positions,
+        bos_token_id=bos_token_id,
+        pad_token_id=pad_token_id,
+        eos_token_id=eos_token_id,
+        decoder_start_token_id=eos_token_id,
+    )
+
+
+class Decoder(nn.Module):
+    """Memory -> tokens: logits for training, generation for use, one set of weights."""
+
+    def __init__(self, config: BartConfig) -> None:
+        """``config`` is :func:`bart_config`'s."""
+        super().__init__()
+        # Any: Transformers' annotations of generate do not fit its own models.
+        self.bart: Any = BartForConditionalGeneration(config)
+        # A place in a clip longer than any heard in training then adds nothing, not noise.
+        nn.init.zeros_(self.bart.model.encoder.embed_positions.weight)
+        self._joined: tuple[list[tuple[int, int]], Weights] | None = None
+
+    def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
+        """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
+        logits: Tensor = self.bart(
+            inputs_embeds=difference.memory,
+            attention_mask=difference.mask,
+            decoder_input_ids=self._shifted(tokens),
+            use_cache=False,
+        ).logits
+        return logits
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        difference: Difference,
+        *,
+        num_beams: int,
+        num_captions: int,
+        max_new_tokens: int,
+        min_length: int,
+        no_repeat_ngram_size: int,
+        length_penalty: float,
+        early_stopping: bool,
+    ) -> Sequences:
+        """Search captions for B memories: greedy with one beam, else beam search.
+
+        ``max_new_tokens`` counts the end-of-sentence token but not the forced first one;
+        ``min_length`` counts as Transformers does, start and first token included.
+        """
+        config = self.bart.config
+        frames, mask = difference.memory, difference.mask
+        max_length = max_new_tokens + 2
+        prompt = torch.tensor(
+            [[config.decoder_start_token_id, config.bos_token_id]], device=frames.device
+        )
+        return search(
+            IncrementalDecoder(self._weights(), frames, mask, num_beams, max_new_tokens),
+            prompt.expand(len(frames), -1),
+            Search(
+                num_beams=num_beams,
+                num_captions=num_captions,
+                max_length=max_length,
+                min_length=min(min_length, max_length - 1),
+                no_repeat_ngram_size=no_repeat_ngram_size,
+                length_penalty=length_penalty,
+                early_stopping=early_stopping or num_beams == 1,
+                eos_token_id=config.eos_token_id,
+                pad_token_id=config.pad_token_id,
+            ),
+        )
+
+    def _weights(self) -> Weights:
+        """The weights as steps want them; joined anew if a parameter has changed or moved."""
+        state = [(each.data_ptr(), each._version) for each in self.bart.parameters()]
+        if self._joined is None or self._joined[0] != state:
+            self._joined = (state, Weights.of(self.bart))
+        return self._joined[1]
+
+    def _shifted(self, tokens: Tensor) -> Tensor:
+        """What the decoder sees before each token: the start token, then all but the last."""
+        start = tokens.new_full((len(tokens), 1), self.bart.config.decoder_start_token_id)
+        return torch.cat([start, tokens[:, :-1]], dim=1)

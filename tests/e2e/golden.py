@@ -1,0 +1,78 @@
+"""Sixty inputs whose answers are kept in ``golden.json``: no change of the house changes them.
+
+``python tests/e2e/golden.py URL DATA`` writes the file from a running service.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import soundfile
+
+from training.scenes.synthetic import SOUNDS, synthesize
+
+FILE = Path(__file__).with_name("golden.json")
+RATE = 16_000
+Files = dict[str, bytes]
+
+
+def synthetic() -> dict[str, Files]:
+    """Twenty-four captions and twelve differences of sounds made in code."""
+    found: dict[str, Files] = {}
+    names = sorted(SOUNDS)
+    clips = {
+        (name, seed): synthesize(name, np.random.default_rng(seed), RATE, 2.0 + seed)
+        for name in names
+        for seed in (1, 2)
+    }
+    for (name, seed), samples in clips.items():
+        found[f"{name} {seed}"] = {"file": _wav(samples)}
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        both = clips[name, 1] + clips[other, 1]
+        found[f"{name} + {other} - {other}"] = {
+            "input": _wav(both),
+            "reference": _wav(clips[other, 2]),
+        }
+    return found
+
+
+def recorded(esc50: Path) -> dict[str, Files]:
+    """Sixteen captions and eight differences of ESC-50's fold 4, half of them not at 16 kHz."""
+    with (esc50 / "meta" / "esc50.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["fold"] == "4"]
+    ogg = [row["filename"] for row in rows if row["filename"].endswith(".ogg")][::12][:8]
+    flac = [row["filename"] for row in rows if not row["filename"].endswith(".ogg")][::35][:8]
+    data = {name: (esc50 / "audio" / name).read_bytes() for name in (*ogg, *flac)}
+    found: dict[str, Files] = {name: {"file": content} for name, content in data.items()}
+    for one, other in zip(flac, [*flac[1:], flac[0]], strict=True):
+        found[f"{one} - {other}"] = {"input": data[one], "reference": data[other]}
+    return found
+
+
+def ask(client: httpx.Client, files: Files) -> dict[str, Any]:
+    """Caption, score and timeline of one answer."""
+    route = "/caption" if "file" in files else "/difference"
+    parts = {field: (field, data) for field, data in files.items()}
+    answer = client.post(route, files=parts).raise_for_status().json()
+    return {key: answer[key] for key in ("caption", "score", "timeline") if key in answer}
+
+
+def _wav(samples: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    scaled = samples / max(1.0, float(np.abs(samples).max()))
+    soundfile.write(buffer, scaled, RATE, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    with httpx.Client(base_url=sys.argv[1], timeout=60) as service:
+        inputs = synthetic() | recorded(Path(sys.argv[2]) / "ESC-50")
+        answers = {name: ask(service, files) for name, files in inputs.items()}
+    FILE.write_text(json.dumps(answers, indent=1) + "\n")

@@ -1,0 +1,47 @@
+"""The answers of ``golden.json`` again: caption, timeline, and score to 1e-4."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from golden import FILE, Files, ask, recorded, synthetic
+from threaded import in_thread
+
+from engine.captioner import Captioner
+
+GOLDEN: dict[str, Any] = json.loads(FILE.read_text())
+RESAMPLED = ".ogg"
+"""Not at the checkpoint's rate: the resampler decides their last digits."""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[httpx.Client]:
+    captioner = Captioner.from_dir(Path("checkpoints/default"), "cpu")
+    with in_thread(captioner) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        client.timeout = httpx.Timeout(60)
+        while client.get("/readyz").status_code != 200:
+            pass
+        yield client
+
+
+def compare(service: httpx.Client, inputs: dict[str, Files]) -> None:
+    for name, files in inputs.items():
+        found, golden = ask(service, files), GOLDEN[name]
+        assert found["caption"] == golden["caption"], name
+        within = 0.02 if name.endswith(RESAMPLED) else 1.01e-4
+        assert found["score"] == pytest.approx(golden["score"], abs=within), name
+        for one, other in zip(found.get("timeline", ()), golden.get("timeline", ()), strict=True):
+            assert one == pytest.approx(other, abs=1.01e-4), name
+
+
+def test_sounds_made_in_code(service: httpx.Client) -> None:
+    compare(service, synthetic())
+
+
+def test_recordings(service: httpx.Client, esc50_dir: Path) -> None:
+    compare(service, recorded(esc50_dir))

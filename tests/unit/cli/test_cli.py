@@ -1,0 +1,638 @@
+"""The command line: options, captions of files, exit statuses."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import GenerationConfig
+
+from cli import main as audiodiff
+from cli.local import MAX_IN_FLIGHT
+from engine.captioner import Captioner
+from model import checkpoint
+from model.audio import DecodeLimits, decode
+from model.captioner import CaptionerModel
+from model.config import CaptionerConfig, DecoderConfig, EncoderConfig, FrontEndConfig
+from model.types import Caption, Description, Encoded, GenerationOptions, Segment, Waveform
+from service.settings import BUNDLED, Settings
+from training.captions.tokenizer import train_tokenizer
+
+COMMANDS = ("serve", "caption", "difference", "demo-clips")
+Capture = pytest.CaptureFixture[str]
+RATE = 16_000
+POISON_S = 0.25
+
+
+class FakeCaptioner:
+    """Says how long a clip is and how wide the search; fails on a clip of ``POISON_S``."""
+
+    name = "fake"
+    revision = "0123abcd"
+    device = torch.device("cpu")
+    dtype = torch.float32
+    sample_rate = RATE
+    frame_s = 0.5
+    card: dict[str, object] = {}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.most_ahead = 0
+        """The most clips that were decoded and not yet described."""
+        self.before_encode: Callable[[], None] = lambda: None
+        self._ahead = 0
+        self._changed = threading.Condition()
+
+    def check(self, options: GenerationOptions) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        pass
+
+    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+        waveform = decode(data, RATE, limits)
+        with self._changed:
+            self._ahead += 1
+            self.most_ahead = max(self.most_ahead, self._ahead)
+            self._changed.notify_all()
+        return waveform
+
+    def wait_until_ahead(self, clips: int) -> None:
+        """Until so many clips are decoded and not yet described."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._ahead >= clips, timeout=60)
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        self.before_encode()
+        lengths = [clip.duration_s for clip in clips]
+        self.batches.append(lengths)
+        if POISON_S in lengths:
+            raise RuntimeError("poisoned")
+        return [Encoded(torch.full((1, 1, 1), s), torch.ones(1, 1).bool()) for s in lengths]
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+    ) -> list[Description]:
+        with self._changed:
+            self._ahead -= len(pairs)
+        return [_say(options, *pair) for pair in pairs]
+
+
+def _say(options: GenerationOptions, clip: Encoded, reference: Encoded | None) -> Description:
+    text = f"{clip.frames.item():g} s"
+    if reference is not None:
+        text += f" without {reference.frames.item():g} s"
+    return Description(
+        tuple(
+            Caption(f"{text}, beams {options.num_beams}, take {n}", -0.5 * (n + 1), 3)
+            for n in range(options.num_captions)
+        ),
+        None if reference is None else (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _unset_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"AUDIODIFF_{name.upper()}", raising=False)
+    monkeypatch.delenv("AUDIODIFF_API_KEY", raising=False)
+
+
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C is heard, even if whoever runs the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def captioner() -> FakeCaptioner:
+    """What is loaded."""
+    return FakeCaptioner()
+
+
+@pytest.fixture
+def loaded(captioner: FakeCaptioner, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What the captioner, which is a fake, was loaded with."""
+    calls: list[tuple[object, ...]] = []
+
+    def from_dir(*args: object) -> FakeCaptioner:
+        calls.append(args)
+        return captioner
+
+    monkeypatch.setattr(Captioner, "from_dir", from_dir)
+    return calls
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with random weights."""
+    path = tmp_path_factory.mktemp("tiny")
+    tokenizer = train_tokenizer(["a dog barks", "a siren wails", "a dog wails"] * 2, 300)
+    torch.manual_seed(0)
+    model = CaptionerModel(
+        CaptionerConfig(
+            front_end=FrontEndConfig(sample_rate=16_000, window=640, hop=320, n_fft=1024),
+            encoder=EncoderConfig(widths=(4, 8), pools=((4, 4), (4, 4))),
+            decoder=DecoderConfig(
+                vocab_size=len(tokenizer), width=16, layers=1, heads=2, ffn=32, max_positions=64
+            ),
+        )
+    )
+    generation = GenerationConfig(
+        num_beams=2, max_length=12, early_stopping=True, length_penalty=1.0, min_length=0,
+        no_repeat_ngram_size=3,
+    )  # fmt: skip
+    checkpoint.save(path, model, tokenizer, generation)
+    return path
+
+
+def _wav(path: Path, seconds: float) -> str:
+    path.parent.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * RATE)), RATE)
+    return str(path)
+
+
+def _many(count: int, folder: Path) -> list[str]:
+    """Short clips, no two alike: the encoder would hear only one of those that are."""
+    return [_wav(folder / f"{n:03}.wav", 0.5 + n / RATE) for n in range(count)]
+
+
+# -- help -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_each_option(command: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        audiodiff.main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: audiodiff {command}" in capsys.readouterr().out
+    parser = audiodiff._parser()._subparsers._group_actions[0].choices[command]
+    assert all(action.help for action in parser._actions)
+
+
+def test_help_of_serve_names_each_setting(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        audiodiff.main(["serve", "--help"])
+    words = capsys.readouterr().out.split()
+    for name in Settings.model_fields:
+        assert "--" + name.replace("_", "-") in words
+
+
+@pytest.mark.parametrize(
+    "arguments", ["serve --help", f"caption {__file__} --url http://127.0.0.1:1"]
+)
+def test_nothing_heavy_is_loaded_for_help_or_with_a_service(arguments: str) -> None:
+    script = (
+        "import sys\n"
+        f"from cli import main as audiodiff\ntry: audiodiff.main({arguments.split()})\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'transformers', 'fastapi'} & sys.modules.keys())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(audiodiff.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.endswith("set()\n")
+
+
+def test_version(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        audiodiff.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("audiodiff ")
+
+
+# -- serve ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, object]]:
+    """What ``service.app.serve`` was called with; it answers 7 at once."""
+    calls: list[tuple[Settings, object]] = []
+
+    def serve(settings: Settings, pipeline: object) -> int:
+        calls.append((settings, pipeline))
+        return 7
+
+    monkeypatch.setattr("service.app.serve", serve)
+    return calls
+
+
+def test_serve_takes_options_over_variables_over_defaults(
+    served: list[tuple[Settings, object]],
+    loaded: list[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUDIODIFF_PORT", "1234")
+    monkeypatch.setenv("AUDIODIFF_MAX_QUEUE", "5")
+    options = ["--port", "4321", "--api-keys", "one,two", "--device", "cpu"]
+    assert audiodiff.main(["serve", *options]) == 7
+    [(settings, pipeline)] = served
+    assert isinstance(pipeline, FakeCaptioner)
+    assert (settings.port, settings.max_queue, settings.max_batch_size) == (4321, 5, 32)
+    assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
+    assert loaded == [(BUNDLED, "cpu", "auto")]
+
+
+def test_the_model_may_come_from_the_environment(
+    loaded: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUDIODIFF_MODEL", "mine")
+    assert audiodiff.main(["caption", _wav(tmp_path / "clip.wav", 1)]) == 0
+    assert loaded == [(Path("mine"), "auto", "auto")]
+
+
+def test_a_wrong_setting_is_named_before_anything_is_loaded(
+    loaded: list[tuple[object, ...]],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUDIODIFF_MAX_QUEUE", "0")
+    with pytest.raises(SystemExit) as stop:
+        audiodiff.main(["serve", "--port", "http"])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert "--port (or AUDIODIFF_PORT)" in message
+    assert "--max-queue (or AUDIODIFF_MAX_QUEUE)" in message
+    assert loaded == []
+
+
+# -- caption ----------------------------------------------------------------------------------
+
+
+def test_caption_prints_a_line_per_file_in_order(
+    loaded: list[tuple[object, ...]], capsys: Capture, tmp_path: Path
+) -> None:
+    files = [_wav(tmp_path / f"{seconds}.wav", seconds) for seconds in (2, 1, 3)]
+    options = ["--num-beams", "3", "--max-new-tokens", "9", "--device", "cpu", "--model", "mine"]
+    assert audiodiff.main(["caption", *files, *options]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        f"{file}: {seconds} s, beams 3, take 0"
+        for file, seconds in zip(files, (2, 1, 3), strict=True)
+    ]
+    assert err == ""
+    assert loaded == [(Path("mine"), "cpu", "auto")]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_folder_of_many_files_streams_in_order_through_batches(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    lengths = [0.5 + 0.01 * (37 * n % 300) for n in range(300)]  # in disorder
+    files = [_wav(tmp_path / f"{n:03}.wav", length) for n, length in enumerate(lengths)]
+    # As if the model took longer than the decoding of some clips.
+    captioner.before_encode = lambda: captioner.wait_until_ahead(
+        min(32, len(files) - sum(map(len, captioner.batches)))
+    )
+    assert audiodiff.main(["caption", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}: {length:g} s, beams None, take 0"
+        for file, length in zip(files, lengths, strict=True)
+    ]
+    assert captioner.most_ahead <= MAX_IN_FLIGHT
+    assert len(captioner.batches) < 60
+    assert all(len(batch) <= 32 for batch in captioner.batches)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_first_answers_are_printed_before_the_last_files_are_read(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    _many(400, tmp_path)
+    printed: list[int] = []
+    captioner.before_encode = lambda: printed.append(len(capsys.readouterr().out.splitlines()))
+    assert audiodiff.main(["caption", str(tmp_path)]) == 0
+    assert sum(printed) > 0
+
+
+@pytest.mark.usefixtures("loaded")
+def test_long_clips_are_not_all_decoded_ahead(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    _many(20, tmp_path)
+    assert audiodiff.main(["caption", str(tmp_path), "--max-audio-seconds", "2000"]) == 0
+    assert captioner.most_ahead <= 3  # of 2000 s each they would take 7200 s, or less
+    assert len(capsys.readouterr().out.splitlines()) == 20
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_bad_file_is_reported_and_the_rest_is_done(capsys: Capture, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a sound")
+    empty, folder = tmp_path / "empty.wav", tmp_path / "folder"
+    empty.touch()
+    folder.mkdir()
+    absent, long = tmp_path / "absent.wav", _wav(tmp_path / "long.wav", 5)
+    bad = {
+        str(absent): "No such file",
+        str(tmp_path / "no[ne]*.wav"): "No such file",
+        str(text): "This is not an audio file",
+        str(empty): "the file is empty",
+        long: "The clip is longer than 4 s",
+        str(folder): "there is no audio file in this folder",
+    }
+    good = _wav(tmp_path / "good.wav", 1)
+    assert audiodiff.main(["caption", *bad, good, "--max-audio-seconds", "4"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split(": ")[0] for line in out.splitlines()] == [good]
+    assert len(err.splitlines()) == len(bad)
+    for line, (path, message) in zip(err.splitlines(), bad.items(), strict=True):
+        assert line.startswith(f"{path}: {message}")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_clip_that_the_model_fails_on_fails_alone(capsys: Capture, tmp_path: Path) -> None:
+    lengths = [1.0, 2.0, POISON_S, 3.0]
+    files = [_wav(tmp_path / f"{length}.wav", length) for length in lengths]
+    assert audiodiff.main(["caption", *files]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split(": ")[0] for line in out.splitlines()] == [*files[:2], files[3]]
+    assert f"{files[2]}: poisoned\n" in err
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_dead_model_thread_ends_the_run(
+    captioner: FakeCaptioner, capsys: Capture, tmp_path: Path
+) -> None:
+    def die() -> None:
+        raise torch.AcceleratorError("gone")
+
+    captioner.before_encode = die
+    files = [_wav(tmp_path / f"{n}.wav", 1) for n in range(3)]
+    assert audiodiff.main(["caption", *files]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("audiodiff: the model thread died; see above\n")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_file_on_standard_input(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    sent = io.BytesIO(Path(_wav(tmp_path / "b.wav", 2)).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(sent))
+    assert audiodiff.main(["caption", file, "-"]) == 0
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"{file}: 1 s",
+        "-: 2 s",
+    ]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_alternatives_are_lines_too(capsys: Capture, tmp_path: Path) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    assert audiodiff.main(["caption", file, "--num-captions", "2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}: 1 s, beams None, take {take}" for take in (0, 1)
+    ]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_json_has_a_line_per_file_and_one_for_an_error(capsys: Capture, tmp_path: Path) -> None:
+    file, absent = _wav(tmp_path / "a.wav", 1), str(tmp_path / "absent.wav")
+    assert audiodiff.main(["caption", absent, file, "--json", "--num-captions", "2"]) == 1
+    out, err = capsys.readouterr()
+    failure, answer = map(json.loads, out.splitlines())
+    assert failure == {"path": absent, "error": "No such file or directory"}
+    assert answer == {
+        "path": file,
+        "caption": "1 s, beams None, take 0",
+        "score": -0.5,
+        "alternatives": [{"caption": "1 s, beams None, take 1", "score": -1.0}],
+        "audio": {"duration_s": 1.0, "sample_rate": RATE, "channels": 1, "format": "wav"},
+        "model": {"name": "fake", "revision": "0123abcd"},
+    }
+    assert err == f"{absent}: No such file or directory\n"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_name_that_is_not_utf_8_is_printed_as_it_is(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    Path(os.fsdecode(name)).write_bytes(Path(_wav(tmp_path / "a.wav", 1)).read_bytes())
+    assert audiodiff.main(["caption", os.fsdecode(name)]) == 0
+    assert capfdbinary.readouterr().out.startswith(name + b": 1 s")
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_progress_bar_is_for_terminals(
+    terminal: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    file = _wav(tmp_path / "a.wav", 1)
+    assert audiodiff.main(["caption", file]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{file}: 1 s, beams None, take 0\n"
+    assert ("0/1" in err) == terminal
+
+
+# -- difference -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("loaded")
+def test_each_input_is_held_against_the_reference(capsys: Capture, tmp_path: Path) -> None:
+    inputs = [_wav(tmp_path / "in" / f"{seconds}.wav", seconds) for seconds in (1, 2, 3)]
+    reference = _wav(tmp_path / "reference.wav", 4)
+    expected = [
+        f"{file}: {seconds} s without 4 s, beams None, take 0"
+        for seconds, file in enumerate(inputs, 1)
+    ]
+    for given in (inputs, [str(tmp_path / "in")], [str(tmp_path / "*" / "[0-9].wav")]):
+        assert audiodiff.main(["difference", *given, reference]) == 0
+        assert capsys.readouterr().out.splitlines() == expected
+
+
+@pytest.mark.usefixtures("loaded")
+def test_both_directions(capsys: Capture, tmp_path: Path) -> None:
+    first, second = _wav(tmp_path / "a.wav", 2), _wav(tmp_path / "b.wav", 1)
+    assert audiodiff.main(["difference", first, second, "--both"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{first}: 2 s without 1 s, beams None, take 0",
+        f"{second}: 1 s without 2 s, beams None, take 0",
+    ]
+    assert audiodiff.main(["difference", first, second, "--both", "--json"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    timeline = [
+        {"start_s": 0.0, "end_s": 0.5, "kept": 0.75},
+        {"start_s": 0.5, "end_s": 1.0, "kept": None},
+    ]
+    said = {"score": -0.5, "alternatives": [], "timeline": timeline}
+    facts = {"sample_rate": RATE, "channels": 1, "format": "wav"}
+    assert json.loads(line) == {
+        "path": first,
+        "reference_path": second,
+        "caption": "2 s without 1 s, beams None, take 0",
+        **said,
+        "input": {"duration_s": 2.0, **facts},
+        "reference": {"duration_s": 1.0, **facts},
+        "model": {"name": "fake", "revision": "0123abcd"},
+        "reverse": {"caption": "1 s without 2 s, beams None, take 0", **said},
+    }
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("order", ["{a} -", "- {a}"])
+def test_one_of_a_pair_may_come_on_standard_input(
+    order: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pair = order.format(a=_wav(tmp_path / "a.wav", 1)).split()
+    sent = io.BytesIO(Path(_wav(tmp_path / "b.wav", 2)).read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(sent))
+    assert audiodiff.main(["difference", *pair]) == 0
+    said = {"-": "2 s", pair[0]: "1 s", pair[1]: "1 s"} | {"-": "2 s"}
+    assert capsys.readouterr().out.startswith(f"{pair[0]}: {said[pair[0]]} without {said[pair[1]]}")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_reference_may_be_a_pipe_though_it_is_needed_again_and_again(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    inputs = [_wav(tmp_path / f"{seconds}.wav", seconds) for seconds in (1, 2)]
+    data = Path(_wav(tmp_path / "reference.wav", 0.5)).read_bytes()
+    read, write = os.pipe()
+    assert os.write(write, data) == len(data), "it fits into the pipe"
+    os.close(write)
+    assert audiodiff.main(["difference", *inputs, f"/dev/fd/{read}"]) == 0
+    os.close(read)
+    out = capsys.readouterr().out.splitlines()
+    assert [line.partition(", ")[0] for line in out] == [
+        f"{file}: {seconds} s without 0.5 s" for seconds, file in enumerate(inputs, 1)
+    ]
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("bad", [0, 1])
+def test_difference_needs_both_files(bad: int, capsys: Capture, tmp_path: Path) -> None:
+    files = [_wav(tmp_path / "good.wav", 1)] * 2
+    files[bad] = str(tmp_path / "absent.wav")
+    assert audiodiff.main(["difference", *files]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"{files[bad]}: No such file or directory\n"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_reference_that_does_not_decode_is_named(capsys: Capture, tmp_path: Path) -> None:
+    file, text = _wav(tmp_path / "good.wav", 1), tmp_path / "notes.txt"
+    text.write_text("not a sound")
+    assert audiodiff.main(["difference", file, str(text)]) == 1
+    assert capsys.readouterr().err.startswith(f"{file}: reference: This is not an audio file")
+
+
+# -- how it ends ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["caption"],
+        ["difference", "one"],
+        ["sing"],
+        ["caption", "-", "-"],
+        ["difference", "-", "-"],
+        ["caption", "one", "--num-beams", "many"],
+        ["caption", "one", "--url", "localhost:8000"],
+        ["caption", "one", "--url", "http://localhost:port"],
+        ["caption", "one", "--url", "http://localhost:8000", "--device", "cpu"],
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    arguments: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(SystemExit) as stop:
+        audiodiff.main(arguments)
+    assert stop.value.code == 2
+    assert "usage: audiodiff" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("loaded", "_ctrl_c")
+def test_ctrl_c_ends_with_130(captioner: FakeCaptioner, capsys: Capture, tmp_path: Path) -> None:
+    _many(200, tmp_path)
+    calls = itertools.count(1)
+
+    def interrupt() -> None:
+        if next(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    captioner.before_encode = interrupt
+    assert audiodiff.main(["caption", str(tmp_path)]) == 130
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) < 200
+    assert err == ""
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_broken_pipe_ends_quietly(
+    captioner: FakeCaptioner, capfd: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _many(200, tmp_path)
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as stdout:  # noqa: PTH123 - a descriptor is no path
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert audiodiff.main(["caption", str(tmp_path)]) == 141
+        stdout.flush()
+    assert capfd.readouterr().err == ""
+    assert sum(map(len, captioner.batches)) < 200
+
+
+# -- with a real checkpoint -------------------------------------------------------------------
+
+
+def test_the_command_line_says_what_the_pipeline_says(
+    tiny: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    files = [_wav(tmp_path / "a.wav", 2), _wav(tmp_path / "b.wav", 1)]
+    options = ["--model", str(tiny), "--device", "cpu", "--max-new-tokens", "6"]
+    assert audiodiff.main(["caption", *files, *options]) == 0
+    assert audiodiff.main(["difference", *files, *options]) == 0
+    captioner = Captioner.from_dir(tiny, "cpu")
+    clips = [captioner.prepare(Path(file).read_bytes()) for file in files]
+    short = GenerationOptions(max_new_tokens=6)
+    alone = [description.best.text for description in captioner.caption(clips, short)]
+    [difference] = captioner.difference([(clips[0], clips[1])], short)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{files[0]}: {alone[0]}",
+        f"{files[1]}: {alone[1]}",
+        f"{files[0]}: {difference.best.text}",
+    ]
+
+
+def test_options_that_the_model_refuses_are_wrong_usage(
+    tiny: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    with pytest.raises(SystemExit) as stop:
+        audiodiff.main(["caption", file, "--model", str(tiny), "--device", "cpu", "--num-beams=9"])
+    assert stop.value.code == 2
+    assert "num_beams must be 1 to 8, not 9" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_not_there(capsys: Capture, tmp_path: Path) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    assert audiodiff.main(["caption", file, "--model", str(tmp_path / "none")]) == 1
+    assert "is not a checkpoint" in capsys.readouterr().err

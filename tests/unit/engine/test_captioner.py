@@ -1,0 +1,358 @@
+"""What the service and the command line are handed: options, limits, timelines and devices."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from engine import captioner as pipeline
+from engine.captioner import Captioner
+from model.audio import DecodeLimits
+from model.captioner import CaptionerModel
+from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
+from model.types import Difference, Encoded, GenerationOptions, Waveform
+
+MakeWaveform = Callable[..., Waveform]
+
+
+@pytest.fixture(scope="session")
+def captioner(model: CaptionerModel, make_captioner: Callable[..., Captioner]) -> Captioner:
+    """Of the tiny masking model; not to be changed."""
+    return make_captioner(model)
+
+
+@pytest.fixture(scope="session")
+def any_captioner(any_model: CaptionerModel, make_captioner: Callable[..., Captioner]) -> Captioner:
+    """One per diff block; not to be changed."""
+    return make_captioner(any_model)
+
+
+def wav(samples: Tensor, rate: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples.numpy(), rate, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+# -- prepare ----------------------------------------------------------------------------------
+
+
+def test_prepare_decodes_at_the_checkpoints_rate(
+    captioner: Captioner, make_waveform: MakeWaveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    clip = make_waveform(1600)
+
+    def decode(*arguments: object) -> Waveform:
+        calls.append(arguments)
+        return clip
+
+    monkeypatch.setattr(pipeline, "decode", decode)
+    limits = DecodeLimits(max_seconds=3)
+    assert captioner.prepare(b"bytes", limits) is clip
+    assert captioner.prepare(b"bytes") is clip
+    assert calls == [(b"bytes", 8000, limits), (b"bytes", 8000, DecodeLimits())]
+
+
+def test_prepare_reads_a_file(captioner: Captioner, sound: Callable[..., Tensor]) -> None:
+    samples = sound(1600)
+    clip = captioner.prepare(wav(samples, 8000))
+    assert torch.equal(clip.samples, samples)
+    assert captioner.prepare(wav(samples, 16_000)).samples.shape == (800,)
+    assert (clip.sample_rate, clip.source.format) == (8000, "wav")
+
+
+def test_shortest_clip_is_taken_and_a_shorter_one_is_not(
+    captioner: Captioner, sound: Callable[..., Tensor]
+) -> None:
+    shortest = captioner.prepare(wav(sound(150), 8000))
+    assert captioner.encode([shortest])[0].frames.shape == (1, 1, 16)
+    assert captioner.caption([shortest])[0].best.text
+    with pytest.raises(AudioTooShort, match=r"lasts 0\.019 s.*send at least 0\.02 s"):
+        captioner.prepare(wav(sound(149), 8000))
+
+
+def test_longest_clip_is_taken_and_a_longer_one_is_not(
+    captioner: Captioner, sound: Callable[..., Tensor]
+) -> None:
+    longest = captioner.prepare(wav(sound(256 * 200 - 1), 8000))
+    assert captioner.encode([longest])[0].frames.shape == (1, 256, 16)
+    assert captioner.caption([longest])[0].best.text
+    with pytest.raises(AudioTooLong, match=r"lasts 6\.4 s.*send less than"):
+        captioner.prepare(wav(sound(256 * 200), 8000))
+
+
+# -- batches ----------------------------------------------------------------------------------
+
+
+def test_a_cpu_encodes_few_clips_at_a_time(
+    captioner: Captioner, make_waveform: MakeWaveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [make_waveform(length) for length in (1600, 1500, 1400, 1300, 800)]
+    together = captioner.encode(clips)
+    sizes = []
+    encode = captioner.model.encode_row
+    monkeypatch.setattr(
+        captioner.model, "encode_row", lambda clips: (sizes.append(len(clips)), encode(clips))[1]
+    )
+    config = captioner.model.config
+    frame = config.front_end.mels * config.encoder.widths[0] * 4
+    lengths = [1 + clip.samples.shape[-1] // config.front_end.hop for clip in clips]
+    for most, expected in ((sum(lengths), [5]), (sum(lengths[:2]), [2, 2, 1]), (1, [1] * 5)):
+        sizes.clear()
+        monkeypatch.setattr(pipeline, "_CPU_BUFFER", most * frame)
+        parts = captioner.encode(clips)
+        assert sizes == expected
+        for one, other in zip(parts, together, strict=True):
+            torch.testing.assert_close(one.frames, other.frames, rtol=1e-5, atol=1e-6)
+
+
+def test_descriptions_do_not_depend_on_the_batch(
+    any_captioner: Captioner, make_waveform: MakeWaveform
+) -> None:
+    lengths = (1650, 150, 777, 1600, 349)
+    clips = [make_waveform(length, seed=1) for length in lengths]
+    encoded = any_captioner.encode(clips)
+    assert [clip.frames.shape[1] for clip in encoded] == [(1 + s // 50) // 4 for s in lengths]
+    pairs = list(zip(encoded, [encoded[3], None, encoded[0], None, encoded[1]], strict=True))
+    options = GenerationOptions(num_captions=2)
+    together = any_captioner.describe(pairs, options)
+    assert len({description.best.text for description in together}) > 2
+    for pair, description in zip(pairs, together, strict=True):
+        [alone] = any_captioner.describe([pair], options)
+        assert [(c.text, c.tokens) for c in description.captions] == [
+            (c.text, c.tokens) for c in alone.captions
+        ]
+        for one, other in zip(description.captions, alone.captions, strict=True):
+            assert one.score == pytest.approx(other.score, abs=2e-4)
+
+
+def test_caption_and_difference_are_encode_and_describe(
+    any_captioner: Captioner, make_waveform: MakeWaveform
+) -> None:
+    one, two, three = (make_waveform(1600, seed) for seed in range(3))
+    a, b, c = any_captioner.encode([one, two, three])
+    assert any_captioner.caption([one, two]) == any_captioner.describe([(a, None), (b, None)])
+    assert any_captioner.difference([(one, two), (three, one)]) == any_captioner.describe(
+        [(a, b), (c, a)]
+    )
+
+
+def test_a_reference_changes_the_caption(
+    any_captioner: Captioner, make_waveform: MakeWaveform
+) -> None:
+    clips = [make_waveform(1600, seed) for seed in range(8)]
+    plain = any_captioner.caption(clips)
+    compared = any_captioner.difference(list(zip(clips, reversed(clips), strict=True)))
+    assert sum(a.captions != b.captions for a, b in zip(plain, compared, strict=True)) > 4
+
+
+def test_tokens_and_score_are_the_decoders(
+    captioner: Captioner, make_waveform: MakeWaveform, search: dict[str, Any]
+) -> None:
+    clip = make_waveform(1600)
+    [description] = captioner.caption([clip])
+    encoded = captioner.encode([clip])[0]
+    found = captioner.model.decoder.generate(
+        Difference(encoded.frames, encoded.mask, None),
+        num_captions=1,
+        max_new_tokens=search["max_length"] - 2,
+        **{name: value for name, value in search.items() if name != "max_length"},
+    )
+    tokens = found.tokens[0, 0].tolist()
+    assert description.best.tokens == tokens.index(2)
+    assert description.best.score == pytest.approx(float(found.scores), abs=1e-4)
+    words = captioner.tokenizer.convert_ids_to_tokens(tokens[1 : tokens.index(2)])
+    assert description.best.text == " ".join(words)
+    assert len(description.captions) == 1
+
+
+# -- options ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"num_beams": 0}, "num_beams"),
+        ({"num_beams": -1}, "num_beams"),
+        ({"num_beams": 9}, "num_beams"),
+        ({"num_captions": 0}, "num_captions"),
+        ({"num_captions": 4}, "num_captions"),
+        ({"num_beams": 2, "num_captions": 3}, "num_captions"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": -1}, "max_new_tokens"),
+        ({"max_new_tokens": 101}, "max_new_tokens"),
+    ],
+)
+def test_options_out_of_range(
+    captioner: Captioner, make_waveform: MakeWaveform, options: dict[str, int], word: str
+) -> None:
+    with pytest.raises(OptionsError, match=f"{word} must be 1 to"):
+        captioner.caption([make_waveform(400)], GenerationOptions(**options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_beams": 1},
+        {"num_beams": 8, "num_captions": 8},
+        {"num_captions": 3},
+        {"max_new_tokens": 1},
+        {"max_new_tokens": 60},
+    ],
+)
+def test_options_in_range(
+    captioner: Captioner, make_waveform: MakeWaveform, options: dict[str, int]
+) -> None:
+    [found] = captioner.caption([make_waveform(400)], GenerationOptions(**options))
+    assert len(found.captions) == options.get("num_captions", 1)
+    assert all(1 <= c.tokens <= options.get("max_new_tokens", 12) for c in found.captions)
+    assert all(c.score < 0 for c in found.captions)
+
+
+# -- timeline ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("samples", [150, 777, 1599, 1600, 3000])
+def test_timeline_covers_the_clip(
+    captioner: Captioner, make_waveform: MakeWaveform, samples: int
+) -> None:
+    clip = make_waveform(samples)
+    # A longer neighbour and a longer reference: neither shows in this clip's timeline.
+    pairs = [(clip, make_waveform(2200, 1)), (make_waveform(3100, 2), clip)]
+    timeline = captioner.difference(pairs)[0].timeline
+    assert timeline is not None
+    assert [segment.start_s for segment in timeline] == pytest.approx(
+        [frame * 0.025 for frame in range(len(timeline))]
+    )
+    assert all(s.end_s - s.start_s == pytest.approx(0.025) for s in timeline)
+    hop_s = 50 / 8000
+    assert clip.duration_s - captioner.frame_s < timeline[-1].end_s <= clip.duration_s + hop_s
+    kept = [segment.kept for segment in timeline]
+    assert all(value is not None and 0 <= value <= 1 for value in kept)
+
+
+def test_timeline_is_the_blocks_mask(captioner: Captioner, make_waveform: MakeWaveform) -> None:
+    clip, reference = captioner.encode([make_waveform(1600, 1), make_waveform(900, 2)])
+    [description] = captioner.describe([(clip, reference)])
+    block: nn.Module = captioner.model.difference
+    assert description.timeline is not None
+    assert [segment.kept for segment in description.timeline] == pytest.approx(
+        block(clip, reference).kept[0].tolist(), abs=1e-4
+    )
+
+
+def test_plain_captions_have_no_timeline(
+    any_captioner: Captioner, make_waveform: MakeWaveform
+) -> None:
+    clips = any_captioner.encode([make_waveform(1600, 1), make_waveform(900, 2)])
+    plain, compared = any_captioner.describe([(clips[0], None), (clips[1], clips[0])])
+    assert plain.timeline is None
+    assert compared.timeline is not None
+    assert len(compared.timeline) == clips[1].frames.shape[1]
+
+
+def test_subtraction_keeps_no_shares(
+    make_model: Callable[..., CaptionerModel],
+    make_captioner: Callable[..., Captioner],
+    make_waveform: MakeWaveform,
+) -> None:
+    captioner = make_captioner(make_model("subtraction"))
+    [description] = captioner.difference([(make_waveform(1600, 1), make_waveform(900, 2))])
+    assert description.timeline is not None
+    assert [segment.kept for segment in description.timeline] == [None] * 8
+
+
+# -- from_dir ---------------------------------------------------------------------------------
+
+
+def test_from_dir(model: CaptionerModel, save_checkpoint: Callable[..., Path]) -> None:
+    path = save_checkpoint(model)
+    (path / "README.md").write_text("---\nmodel_name: masking-test\nclasses: [dog]\n---\n")
+    captioner = Captioner.from_dir(path, "cpu")
+    assert captioner.name == "masking-test"
+    assert len(captioner.revision) == 12
+    assert (captioner.device, captioner.dtype) == (torch.device("cpu"), torch.float32)
+    assert (captioner.sample_rate, captioner.frame_s) == (8000, 0.025)
+    assert json.loads(json.dumps(captioner.card))["classes"] == ["dog"]
+    captioner.warm_up()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(num_beams=9),
+        GenerationOptions(num_beams=2, num_captions=3),
+        GenerationOptions(max_new_tokens=101),
+    ],
+)
+def test_check_refuses_what_describe_refuses(
+    any_captioner: Captioner, make_waveform: MakeWaveform, options: GenerationOptions
+) -> None:
+    with pytest.raises(OptionsError) as checked:
+        any_captioner.check(options)
+    with pytest.raises(OptionsError, match=re.escape(str(checked.value))):
+        any_captioner.caption([make_waveform(1600)], options)
+    any_captioner.check(GenerationOptions(num_beams=8, num_captions=8, max_new_tokens=100))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(
+    model: CaptionerModel,
+    save_checkpoint: Callable[..., Path],
+    make_waveform: MakeWaveform,
+    dtype: str,
+) -> None:
+    captioner = Captioner.from_dir(save_checkpoint(model), "cpu", dtype)
+    assert captioner.dtype == getattr(torch, dtype)
+    clips = [make_waveform(1600, 1), make_waveform(777, 2)]
+    assert captioner.encode(clips)[0].frames.dtype == captioner.dtype
+    [description] = captioner.difference([(clips[0], clips[1])])
+    assert description.best.text
+    assert math.isfinite(description.best.score)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "half-ish", "float64", "", "nn"])
+def test_unknown_dtype(tmp_path: Path, dtype: str) -> None:
+    with pytest.raises(CheckpointError, match="use float32, bfloat16 or float16"):
+        Captioner.from_dir(tmp_path, "cpu", dtype)
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "mps", "meta", "cuda:999"])
+def test_unusable_device(tmp_path: Path, device: str) -> None:
+    with pytest.raises(CheckpointError, match=r"use (device )?cpu"):
+        Captioner.from_dir(tmp_path, device)
+
+
+def test_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(CheckpointError, match="no GPU"):
+        Captioner.from_dir(tmp_path, "cuda")
+
+
+def test_automatic_choice_without_a_gpu(
+    model: CaptionerModel, save_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    captioner = Captioner.from_dir(save_checkpoint(model))
+    assert (captioner.device.type, captioner.dtype) == ("cpu", torch.float32)
+
+
+def test_silence_is_captioned(any_captioner: Captioner, make_waveform: MakeWaveform) -> None:
+    clip = make_waveform(1600)
+    silence = Waveform(torch.zeros(1600), clip.sample_rate, clip.source)
+    encoded: list[Encoded] = any_captioner.encode([silence])
+    assert torch.isfinite(encoded[0].frames).all()
+    for description in any_captioner.difference([(silence, clip), (clip, silence)]):
+        assert np.isfinite(description.best.score)

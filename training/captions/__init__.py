@@ -1,0 +1,1 @@
+"""Everything about sentences: the kinds of sound, their words, grammar and tokenizer."""

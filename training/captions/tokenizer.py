@@ -1,0 +1,36 @@
+"""The captions' tokenizer: byte-level BPE in BART's manner, learned from the training captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import ByteLevelBPETokenizer
+from tokenizers.processors import RobertaProcessing
+from transformers import PreTrainedTokenizerFast
+
+from training.captions.lexicon import normalize_caption
+
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+"""In the order of BART's token ids 0 to 3."""
+MAX_TOKENS = 64
+
+
+def train_tokenizer(captions: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Learn a vocabulary of at most ``vocab_size`` tokens from normalized captions."""
+    bpe = ByteLevelBPETokenizer(add_prefix_space=True)
+    bpe.train_from_iterator(
+        (normalize_caption(caption) for caption in captions),
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=list(SPECIAL),
+        show_progress=False,
+    )
+    bpe.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=bpe._tokenizer,
+        bos_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=MAX_TOKENS,
+    )

@@ -1,0 +1,1 @@
+"""Clotho v2.1: recordings with five human captions each (Drossos et al. 2020)."""

@@ -1,0 +1,1 @@
+"""How well it captions: over HTTP, by metrics, and as a model card."""

@@ -1,0 +1,1 @@
+"""The papers' experiments: rows of their tables, trained on equal terms and compared."""

@@ -1,0 +1,135 @@
+"""What a stage learns: a module that turns a batch into a loss, over the model's own parts.
+
+Shapes: B clips, S samples, T encoder frames, K kinds, L tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.captioner import CaptionerModel
+from model.encoders import Cnn14
+from model.types import Encoded
+from training.scenes.augment import SpecAugment
+
+
+class TagHead(nn.Module):
+    """Which kinds sound in the clip, and in which frame: what pretraining asks of frames.
+
+    The clip's loss is the cross-entropy against the kinds present in equal shares; the frames'
+    is binary for each kind. A silent clip counts in the frames' loss alone.
+    """
+
+    def __init__(self, width: int, kinds: int, frame_weight: float = 0.25) -> None:
+        """``kinds`` is K; ``frame_weight`` scales the frames' loss, the clip's counts once."""
+        super().__init__()
+        self.dropout = nn.Dropout(0.2)
+        self.clip = nn.Linear(width, kinds)
+        self.frame = nn.Linear(width, kinds)
+        self.frame_weight = frame_weight
+        nn.init.constant_(self.frame.bias, -4.0)  # most kinds are absent from most frames
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, T, D] without padding -> logits of the clip [B, K] and of its frames [B, T, K]."""
+        clip = self.clip(self.dropout(frames.mean(dim=1) + frames.amax(dim=1)))
+        return clip, self.frame(self.dropout(frames))
+
+    def loss(self, frames: Tensor, active: Tensor) -> Tensor:
+        """[B, T, D] against ``active`` [B, T or more, K] of 0 and 1."""
+        clip_logits, frame_logits = self(frames)
+        present = active.amax(dim=1)
+        shares = present / present.sum(dim=1, keepdim=True).clamp(min=1)
+        clip_loss = -(shares * F.log_softmax(clip_logits, dim=1)).sum(dim=1).mean()
+        active = active[:, : frames.shape[1]]
+        frame_loss = F.binary_cross_entropy_with_logits(frame_logits, active, reduction="none")
+        return clip_loss + self.frame_weight * frame_loss.sum(dim=2).mean()
+
+
+class Tagging(nn.Module):
+    """Encoder pretraining, first half: the kinds in a scene."""
+
+    def __init__(self, encoder: Cnn14, kinds: int) -> None:
+        """``kinds`` is K."""
+        super().__init__()
+        self.encoder = encoder
+        self.augment = SpecAugment()
+        self.head = TagHead(encoder.width, kinds)
+
+    def forward(self, samples: Tensor, active: Tensor) -> dict[str, Tensor]:
+        """``samples`` [B, S] of one length, ``active`` [B, T, K] -> the loss."""
+        encoded = _hear(self.encoder, self.augment, samples)
+        return {"loss": self.head.loss(encoded.frames, active)}
+
+
+class Comparing(nn.Module):
+    """Encoder pretraining, second half: the kinds in two scenes and in their difference.
+
+    The diff block learns here what it is for from labels, which say at once what a caption's
+    words say only in the end.
+    """
+
+    def __init__(self, captioner: CaptionerModel, kinds: int) -> None:
+        """All of the captioner but its decoder learns; ``kinds`` is K."""
+        super().__init__()
+        self.encoder = captioner.encoder
+        self.adapter = captioner.adapter
+        self.difference = captioner.difference
+        self.augment = SpecAugment()
+        self.head = TagHead(captioner.adapter.out_features, kinds)
+
+    def forward(self, samples: Tensor, active: Tensor) -> dict[str, Tensor]:
+        """``samples`` [2 B, S], ``active`` [3 B, T, K], as ``comparing.collate`` lays them out.
+
+        Inputs and references go through the encoder as one batch, so that its batch statistics
+        are those of both.
+        """
+        heard = _hear(self.encoder, self.augment, samples)
+        both = Encoded(self.adapter(heard.frames), heard.mask)
+        pairs = len(samples) // 2
+        inputs, references = both.take(range(pairs)), both.take(range(pairs, 2 * pairs))
+        memory = self.difference(inputs, references).memory
+        scenes = self.head.loss(both.frames, active[: 2 * pairs])
+        return {"loss": scenes + self.head.loss(memory, active[2 * pairs :])}
+
+
+def _hear(encoder: Cnn14, augment: SpecAugment, samples: Tensor) -> Encoded:
+    log_mel = augment(encoder.front_end(samples))
+    frames = torch.full((len(samples),), log_mel.shape[1], device=samples.device)
+    return encoder.from_log_mel(log_mel, frames)
+
+
+class Captioning(nn.Module):
+    """Audio difference learning: cross-entropy of the caption of the difference (equation 13).
+
+    The encoder stays in eval mode, as the paper's frozen one does, also where it learns: its batch
+    statistics are those of pretraining, so that inputs and references are normalized alike.
+    """
+
+    def __init__(self, captioner: CaptionerModel) -> None:
+        super().__init__()
+        self.captioner = captioner
+
+    def train(self, mode: bool = True) -> Captioning:
+        """Training mode for all but the encoder."""
+        super().train(mode)
+        self.captioner.encoder.eval()
+        return self
+
+    def forward(
+        self,
+        samples: Tensor,
+        lengths: Tensor,
+        tokens: Tensor,
+        reference_samples: Tensor,
+        reference_lengths: Tensor,
+        reference_rows: Tensor,
+    ) -> dict[str, Tensor]:
+        """``CaptionerModel.forward``'s arguments -> the mean loss per token, padding left out."""
+        logits = self.captioner(
+            samples, lengths, tokens, reference_samples, reference_lengths, reference_rows
+        )
+        padding = self.captioner.config.decoder.pad_token_id
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)
+        return {"loss": loss}

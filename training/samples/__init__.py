@@ -1,0 +1,1 @@
+"""What a stage learns from: one file per kind of sample."""
