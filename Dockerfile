@@ -19,7 +19,6 @@ COPY cli cli
 COPY engine engine
 COPY model model
 COPY service service
-COPY training training
 COPY checkpoints/default checkpoints/default
 # Readable by the user below, whatever the modes here: a checkpoint's weights are written 0600.
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --target /app . \

@@ -21,7 +21,7 @@ LOOK_AHEAD = 256
 
 Request = Mapping[str, str]
 """Field of the HTTP API (``file``, or ``input`` and ``reference``) -> path."""
-Answer = Mapping[str, Any]
+Reply = Mapping[str, Any]
 """As the HTTP API has it, without what tells of the HTTP request."""
 
 
@@ -35,7 +35,7 @@ class Describer(AbstractAsyncContextManager[Any], Protocol):
     in_flight: int
     """How many requests it should be handed at a time."""
 
-    async def describe(self, files: Mapping[str, BinaryIO]) -> Answer:
+    async def describe(self, files: Mapping[str, BinaryIO]) -> Reply:
         """Answer one request. Raises Failed or AudioError, and others that end the run."""
 
 
@@ -48,7 +48,7 @@ async def describe(
     """
     room = asyncio.Semaphore(describer.in_flight)
 
-    async def answer(request: Request) -> Answer | str:
+    async def answer(request: Request) -> Reply | str:
         async with room:
             try:
                 with ExitStack() as stack:
@@ -61,7 +61,7 @@ async def describe(
                 return reason(error).removeprefix(f"{next(iter(request))}: ")
 
     waiting = iter(requests)
-    ahead: deque[tuple[Request, asyncio.Task[Answer | str]]] = deque()
+    ahead: deque[tuple[Request, asyncio.Task[Reply | str]]] = deque()
     status = 0
     with tqdm(total=len(requests), unit="file", disable=None, leave=False) as bar:
         async with describer:
@@ -90,14 +90,14 @@ def reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-def show(request: Request, answer: Answer, as_json: bool) -> None:
+def show(request: Request, reply: Reply, as_json: bool) -> None:
     """Print an answer: one JSON object, or a line for each caption."""
     paths = [*request.values()]
     if as_json:
         names = ("path", "reference_path")
-        _print(json.dumps({**dict(zip(names, paths, strict=False)), **answer}))
+        _print(json.dumps({**dict(zip(names, paths, strict=False)), **reply}))
     else:
-        _print("\n".join(_lines(paths, answer)))
+        _print("\n".join(_lines(paths, reply)))
 
 
 def show_failure(path: str, message: str, as_json: bool) -> None:
@@ -108,9 +108,9 @@ def show_failure(path: str, message: str, as_json: bool) -> None:
         _print(json.dumps({"path": path, "error": message}))
 
 
-def _lines(paths: Sequence[str], answer: Answer) -> Iterator[str]:
+def _lines(paths: Sequence[str], reply: Reply) -> Iterator[str]:
     """The reverse direction is told of the reference."""
-    directions = [answer, *([answer["reverse"]] if "reverse" in answer else [])]
+    directions = [reply, *([reply["reverse"]] if "reverse" in reply else [])]
     for path, captioned in zip(paths, directions, strict=False):
         for one in (captioned, *captioned["alternatives"]):
             yield f"{path}: {one['caption']}"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import BinaryIO
 
-from cli.describe import Answer, Failed
-from engine.batcher import WorkerDied
+from cli.describe import Failed, Reply
 from engine.engine import Engine
-from engine.worker import Pipeline
+from engine.errors import WorkerDied
+from engine.observer import Unobserved
+from engine.settings import EngineSettings
+from engine.worker import AnyCaptioner
 from model.errors import AudiodiffError, AudioError
 from model.types import GenerationOptions
-from service import schemas
-from service.metrics import Metrics
-from service.settings import Settings
 
 MAX_IN_FLIGHT = 64
 """Clips decoded ahead of the model: two batches."""
@@ -22,18 +22,21 @@ MAX_SECONDS = 7200
 """The most audio decoded ahead: half a GiB at 16 kHz."""
 
 
-class Local:
-    """Runs ``pipeline`` as the service does, so that the answers are the service's."""
+class LocalModel:
+    """Runs ``captioner`` as the service does, so that the answers are the service's."""
 
     def __init__(
-        self, pipeline: Pipeline, settings: Settings, options: GenerationOptions, both: bool
+        self,
+        captioner: AnyCaptioner,
+        settings: EngineSettings,
+        options: GenerationOptions,
+        both: bool,
     ) -> None:
         """Raises OptionsError if the options cannot be met."""
-        pipeline.check(options)
+        captioner.check(options)
         self.in_flight = min(MAX_IN_FLIGHT, max(1, int(MAX_SECONDS / settings.max_audio_seconds)))
-        own = {"max_queue": MAX_IN_FLIGHT, "max_queue_seconds": math.inf}
-        self._engine = Engine(settings.model_copy(update=own), pipeline, Metrics())
-        self._model = schemas.Model(name=pipeline.name, revision=pipeline.revision)
+        own = replace(settings, max_queue=MAX_IN_FLIGHT, max_queue_seconds=math.inf)
+        self._engine = Engine(own, captioner, Unobserved())
         self._options = options
         self._both = both
 
@@ -45,7 +48,7 @@ class Local:
         """Let the threads go; a batch that has begun is finished."""
         await self._engine.stop()
 
-    async def describe(self, files: Mapping[str, BinaryIO]) -> Answer:
+    async def describe(self, files: Mapping[str, BinaryIO]) -> Reply:
         """Raises AudioError, Failed, or AudiodiffError once the model thread is dead."""
         try:
             answer = await self._engine.answer(files, self._options, math.inf, self._both)
@@ -55,13 +58,4 @@ class Local:
             raise AudiodiffError("the model thread died; see above") from error
         except Exception as error:
             raise Failed(str(error) or type(error).__name__) from error
-        facts = {
-            "audio" if field == "file" else field: schemas.Audio.of(source).model_dump()
-            for field, source in zip(files, answer.sources, strict=True)
-        }
-        said, *reverse = [
-            (schemas.captioned if found.timeline is None else schemas.direction)(found).model_dump()
-            for found in answer.descriptions
-        ]
-        model = self._model.model_dump()
-        return said | facts | {"model": model} | ({"reverse": reverse[0]} if reverse else {})
+        return answer.to_json()

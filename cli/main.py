@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,9 @@ from pydantic import ValidationError
 
 from cli import options
 from model.errors import AudiodiffError, OptionsError
+from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions
 from service.settings import Settings
+from service.version import version
 
 if TYPE_CHECKING:
     from cli.describe import Describer, Request
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 LOCAL = ("model", "device", "dtype", "max_audio_seconds")
 """Settings of a model that runs here."""
 SEARCH = {
-    "num_beams": "Beam width, 1 to 8; 1 is greedy. Default: the checkpoint's.",
+    "num_beams": f"Beam width, 1 to {MAX_BEAMS}; 1 is greedy. Default: the checkpoint's.",
     "num_captions": "Captions wanted, best first: 1 (the default) to the beam width.",
-    "max_new_tokens": "Length cap of a caption, 1 to 100. Default: the checkpoint's.",
+    "max_new_tokens": f"Length cap of a caption, 1 to {MAX_NEW_TOKENS}. Default: the checkpoint's.",
 }
 """Fields of ``GenerationOptions``, and of the HTTP API."""
 _PATHS = (
@@ -139,14 +140,14 @@ def _describer(args: argparse.Namespace) -> Describer:
     if args.url is not None:
         if extra := [options.flag(name) for name in LOCAL if name in args]:
             args.parser.error(f"{', '.join(extra)}: with --url, the service decides")
-        from cli.remote import Remote
+        from cli.remote import RemoteService
 
-        return Remote(args.url, args.api_key, search, args.both)
+        return RemoteService(args.url, args.api_key, search, args.both)
     settings = options.settings(args)
-    from cli.local import Local
-    from model.types import GenerationOptions
+    from cli.local import LocalModel
 
-    return Local(_load(settings), settings, GenerationOptions(**search), args.both)
+    captioner = _load(settings)
+    return LocalModel(captioner, settings.engine, GenerationOptions(**search), args.both)
 
 
 def _load(settings: Settings) -> Captioner:
@@ -174,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "another.",
     )
     parser.add_argument(
-        "--version", action="version", version=f"%(prog)s {_version()}", help="Say the version."
+        "--version", action="version", version=f"%(prog)s {version()}", help="Say the version."
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -252,13 +253,6 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         help="One of that service's keys. Better set as AUDIODIFF_API_KEY, which others on the "
         "machine cannot see.",
     )
-
-
-def _version() -> str:
-    try:
-        return metadata.version("audiodiff")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

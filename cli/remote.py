@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import httpx
 
-from cli.describe import Answer, Failed
+from cli.describe import Failed, Reply
 from model.errors import AudiodiffError, OptionsError
 
 PAUSES_S = (1, 2, 4, 8, 16, 30, 60)
@@ -19,7 +19,7 @@ _OPTIONS_AT_FAULT = ("urn:audiodiff:problem:invalid-field", "urn:audiodiff:probl
 _OF_THIS_REQUEST = ("id", "timing_ms")
 
 
-class Remote:
+class RemoteService:
     """Asks the service at a URL, and asks again while it is busy."""
 
     in_flight = 8
@@ -48,7 +48,7 @@ class Remote:
         """Close the connections."""
         await self._client.aclose()
 
-    async def describe(self, files: Mapping[str, BinaryIO]) -> Answer:
+    async def describe(self, files: Mapping[str, BinaryIO]) -> Reply:
         """Send a request, and again as long as there are pauses left.
 
         Raises Failed if it is refused, OptionsError if its options are, and AudiodiffError if the
@@ -80,7 +80,7 @@ class Remote:
             files={field: (field, file) for field, file in files.items()},
         )
 
-    def _read(self, response: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response) -> Reply:
         """The answer, or the error that a response is."""
         body = _json(response)
         if response.is_success and "caption" in body:

@@ -4,7 +4,7 @@ Generic over what is worked on and what comes of it; it knows no audio and no ne
 Every future that ``submit`` hands out resolves: with a result, with the item's own error,
 with ``DeadlinePassed``, or with ``WorkerDied``/``Closed`` when the worker will not come back.
 
-An item has a ``length`` (seconds of audio) and a ``count`` (rows it adds to a batch). A batch
+An item has a ``length`` (seconds of audio) and a ``count`` (clips it adds to a batch). A batch
 is padded to its longest item, so its cost is the longest length times all counts.
 """
 
@@ -17,34 +17,17 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, TypeVar
 
-from engine.picking import Entry, Item, Result, pick
+from engine.errors import Closed, DeadlinePassed, QueueFull, WorkerDied
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 1.0
 # An entry that has waited for so many batches goes before those of a better length.
 _PATIENCE = 2
-
-
-class QueueFull(Exception):
-    """The queue is full; come back after ``retry_after_s`` seconds."""
-
-    def __init__(self, message: str, retry_after_s: float) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class DeadlinePassed(Exception):
-    """The deadline passed before the model began with the request."""
-
-
-class Closed(Exception):
-    """The service is shutting down and takes no more work."""
-
-
-class WorkerDied(Exception):
-    """The model thread has ended and the process must be restarted."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +39,23 @@ class Limits:
     max_queue: int
     max_queue_cost: float
     max_wait_s: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Entry(Generic[Item, Result]):
+    """An item in the queue and the future of its result."""
+
+    item: Item
+    length: float
+    count: int
+    deadline: float
+    queued_at: float
+    future: Future[Result]
+
+    @property
+    def cost(self) -> float:
+        """What the item costs alone."""
+        return self.length * self.count
 
 
 class Batcher(Generic[Item, Result]):
@@ -225,12 +225,8 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             now = self._clock()
             late = [entry for entry in self._queue.values() if entry.deadline <= now]
-            batch = pick(
-                (entry for entry in self._queue.values() if entry.deadline > now),
-                self._limits.max_count,
-                self._limits.max_cost,
-                overdue_before=now - _PATIENCE * self._batch_s,
-            )
+            in_time = [entry for entry in self._queue.values() if entry.deadline > now]
+            batch = pick(in_time, self._limits, now - _PATIENCE * self._batch_s)
             for entry in (*late, *batch):
                 del self._queue[entry.future]
         for entry in late:
@@ -261,6 +257,32 @@ class Batcher(Generic[Item, Result]):
             middle = len(batch) // 2
             self._process(batch[:middle])
             self._process(batch[middle:])
+
+
+def pick(
+    queue: Sequence[Entry[Item, Result]], limits: Limits, overdue_before: float = -math.inf
+) -> list[Entry[Item, Result]]:
+    """The oldest entry (the first), and as many others as the budget holds.
+
+    First those queued before ``overdue_before``, in their order, then those closest to the
+    oldest one's length. The oldest always goes, even over the budget: nothing starves.
+    """
+    if not queue:
+        return []
+    oldest = queue[0]
+
+    def rank(entry: Entry[Item, Result]) -> tuple[bool, float]:
+        overdue = entry.queued_at < overdue_before
+        return not overdue, 0.0 if overdue else abs(entry.length - oldest.length)
+
+    batch = [oldest]
+    longest, count = oldest.length, oldest.count
+    for entry in sorted(queue[1:], key=rank):
+        new_longest, new_count = max(longest, entry.length), count + entry.count
+        if new_count <= limits.max_count and new_longest * new_count <= limits.max_cost:
+            batch.append(entry)
+            longest, count = new_longest, new_count
+    return batch
 
 
 def _settle(future: Future[Result], result: Result | Exception) -> bool:

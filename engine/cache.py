@@ -1,4 +1,4 @@
-"""Encoder outputs of clips heard before, found again by content.
+"""Encoder outputs of clips met before, found again by content.
 
 A monitor sends the same reference again and again: it is decoded and encoded once.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from operator import attrgetter
+
+from cachetools import LRUCache
 
 from model.types import Encoded, SourceInfo
 
 
 @dataclass(frozen=True)
-class Heard:
+class CachedClip:
     """What is kept of a clip."""
 
     source: SourceInfo
@@ -34,11 +36,9 @@ class EncoderCache:
 
     def __init__(self, max_bytes: int, revision: str) -> None:
         """``revision`` is the model's: another one's outputs are never found."""
-        self._max_bytes = max_bytes
         self._revision = revision.encode()
         self._lock = threading.Lock()
-        self._heard: OrderedDict[bytes, Heard] = OrderedDict()
-        self._size = 0
+        self._clips: LRUCache[bytes, CachedClip] = LRUCache(max_bytes, attrgetter("size"))
 
     def key(self, data: bytes) -> bytes:
         """What a file is found by: a digest of its bytes and the model's revision."""
@@ -46,31 +46,21 @@ class EncoderCache:
         digest.update(data)
         return digest.digest()
 
-    def get(self, key: bytes) -> Heard | None:
+    def get(self, key: bytes) -> CachedClip | None:
         """What is known of the clip; it counts as used."""
         with self._lock:
-            heard = self._heard.get(key)
-            if heard is not None:
-                self._heard.move_to_end(key)
-            return heard
+            return self._clips.get(key)
 
-    def put(self, key: bytes, heard: Heard) -> None:
+    def put(self, key: bytes, clip: CachedClip) -> None:
         """Keep a clip's outputs, and drop the least recently used beyond the bound."""
-        if heard.size > self._max_bytes:
+        if clip.size > self._clips.maxsize:
             return
         # A clip's frames are a view of its batch's, all of which the view would keep.
-        own = Encoded(heard.encoded.frames.clone(), heard.encoded.mask.clone())
-        heard = Heard(heard.source, own)
+        own = Encoded(clip.encoded.frames.clone(), clip.encoded.mask.clone())
         with self._lock:
-            if (old := self._heard.pop(key, None)) is not None:
-                self._size -= old.size
-            self._heard[key] = heard
-            self._size += heard.size
-            while self._size > self._max_bytes:
-                _, dropped = self._heard.popitem(last=False)
-                self._size -= dropped.size
+            self._clips[key] = CachedClip(clip.source, own)
 
     @property
     def size(self) -> int:
         """Bytes held."""
-        return self._size
+        return int(self._clips.currsize)

@@ -11,39 +11,30 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import torch
 
-from engine.batcher import Batcher, DeadlinePassed, Limits, QueueFull, WorkerDied
+from engine.answer import Answer
+from engine.batcher import Batcher, Limits
 from engine.cache import EncoderCache
-from engine.worker import Clip, Job, Pipeline, Work, Worker
+from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
+from engine.observer import Observer
+from engine.settings import MIB, EngineSettings
+from engine.worker import AnyCaptioner, Job, Prepared, Work, Worker
 from model.audio import DecodeLimits
 from model.errors import AudioError, EmptyAudio
-from model.types import Description, GenerationOptions, SourceInfo
-from service.errors import NotReady
-from service.metrics import Metrics
-from service.settings import MIB, Settings
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a request is answered with; ``stages`` maps a stage to its seconds."""
-
-    sources: tuple[SourceInfo, ...]
-    descriptions: list[Description]
-    stages: dict[str, float]
-    batch_size: int
+from model.types import GenerationOptions
 
 
 class Engine:
     """Owns the decode pool and, through the batcher, the model thread."""
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: EngineSettings, captioner: AnyCaptioner, observer: Observer
+    ) -> None:
         self._settings = settings
-        self.pipeline = pipeline
-        self._metrics = metrics
+        self.captioner = captioner
         self._decode_limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
         # OpenMP keeps a team for each thread that computes, and once they outnumber the cores all
         # of them sleep between any two operations: only the model thread may have one.
@@ -51,9 +42,9 @@ class Engine:
             settings.decode_workers, "decode", initializer=torch.set_num_threads, initargs=(1,)
         )
         self._threads = torch.get_num_threads()
-        self._cache = EncoderCache(int(settings.cache_mb * MIB), pipeline.revision)
+        self._cache = EncoderCache(int(settings.cache_mb * MIB), captioner.revision)
         self._batcher: Batcher[Job, Work] = Batcher(
-            Worker(pipeline, self._cache, metrics).run,
+            Worker(captioner, self._cache, observer).run,
             Limits(
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
@@ -67,15 +58,13 @@ class Engine:
         self._accepted = 0
         self._accepted_bytes = 0
         self._drain_began: float | None = None
-        metrics.model(
-            pipeline.name, pipeline.revision, str(pipeline.device), dtype_name(pipeline.dtype)
+        observer.model(
+            captioner.name, captioner.revision, str(captioner.device), dtype_name(captioner.dtype)
         )
-        metrics.watch("queue_depth", lambda: self._batcher.depth)
-        metrics.watch("queue_limit", lambda: settings.max_queue)
-        metrics.watch("request_timeout_seconds", lambda: settings.request_timeout_s)
-        metrics.watch("queue_audio_seconds", lambda: self._batcher.queued_cost)
-        metrics.watch("model_ready", lambda: float(self.trouble() is None))
-        metrics.watch("device_memory_bytes", self._device_memory)
+        observer.watch("queue_depth", lambda: self._batcher.depth)
+        observer.watch("queue_audio_seconds", lambda: self._batcher.queued_cost)
+        observer.watch("model_ready", lambda: float(self.trouble() is None))
+        observer.watch("device_memory_bytes", self._device_memory)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -164,9 +153,9 @@ class Engine:
 
         ``deadline`` is by ``time.monotonic``. Raises AudioError (the file is named),
         OptionsError, QueueFull, DeadlinePassed, Closed, WorkerDied or DeviceFailed, and what
-        the pipeline raised for this request alone. Cancelling withdraws it from the queue.
+        the captioner raised for this request alone. Cancelling withdraws it from the queue.
         """
-        self.pipeline.check(options)
+        self.captioner.check(options)
         loop = asyncio.get_running_loop()
         began = time.monotonic()
         async with before(deadline, "the audio was not decoded in time; try again later"):
@@ -185,8 +174,10 @@ class Engine:
         )
         work = await _result(future, deadline)
         return Answer(
-            tuple(clip.source for clip in clips),
+            {field: clip.source for field, clip in zip(files, clips, strict=True)},
             work.descriptions,
+            self.captioner.name,
+            self.captioner.revision,
             {
                 "decode": queued - began,
                 "queue": work.queue_s,
@@ -198,25 +189,25 @@ class Engine:
 
     def _warm_up(self) -> None:
         torch.set_num_threads(self._threads)
-        self.pipeline.warm_up()
+        self.captioner.warm_up()
 
-    def _prepare(self, name: str, file: BinaryIO) -> Clip:
+    def _prepare(self, name: str, file: BinaryIO) -> Prepared:
         data = file.read()
         if not data:
             raise EmptyAudio(f"{name}: the file is empty; send an audio file")
         key = self._cache.key(data)
-        if (heard := self._cache.get(key)) is not None:
-            return Clip(key, heard.source, heard.encoded)
+        if (cached := self._cache.get(key)) is not None:
+            return Prepared(key, cached.source, cached.encoded)
         try:
-            waveform = self.pipeline.prepare(data, self._decode_limits)
+            waveform = self.captioner.prepare(data, self._decode_limits)
         except AudioError as error:
             raise type(error)(f"{name}: {error}") from error
-        return Clip(key, waveform.source, waveform)
+        return Prepared(key, waveform.source, waveform)
 
     def _device_memory(self) -> float:
-        if self.pipeline.device.type != "cuda":
+        if self.captioner.device.type != "cuda":
             return 0.0
-        return float(torch.cuda.memory_reserved(self.pipeline.device))
+        return float(torch.cuda.memory_reserved(self.captioner.device))
 
     def _drain_left_s(self) -> float:
         began = time.monotonic() if self._drain_began is None else self._drain_began

@@ -10,17 +10,17 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from engine.cache import EncoderCache, Heard
+from engine.cache import CachedClip, EncoderCache
+from engine.errors import DeviceFailed
+from engine.observer import Observer
 from model.audio import DecodeLimits
 from model.types import Description, Encoded, GenerationOptions, SourceInfo, Waveform
-from service.errors import DeviceFailed
-from service.metrics import Metrics
 
 T = TypeVar("T")
 
 
-class Pipeline(Protocol):
-    """What the service needs of a captioner; ``engine.captioner.Captioner`` is one."""
+class AnyCaptioner(Protocol):
+    """What the engine needs of a captioner; ``engine.captioner.Captioner`` is one."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -55,7 +55,7 @@ class Pipeline(Protocol):
 
 
 @dataclass(frozen=True)
-class Clip:
+class Prepared:
     """A decoded file, or one whose encoder outputs were known already."""
 
     key: bytes
@@ -67,7 +67,7 @@ class Clip:
 class Job:
     """One request: a clip to caption, or an input and a reference."""
 
-    clips: tuple[Clip, ...]
+    clips: tuple[Prepared, ...]
     options: GenerationOptions
     both: bool
     queued_at: float
@@ -92,15 +92,15 @@ class Work:
 
 
 class Worker:
-    """Runs batches of jobs on a pipeline; everything here is the model thread's."""
+    """Runs batches of jobs on a captioner; everything here is the model thread's."""
 
-    def __init__(self, pipeline: Pipeline, cache: EncoderCache, metrics: Metrics) -> None:
-        self._pipeline = pipeline
+    def __init__(self, captioner: AnyCaptioner, cache: EncoderCache, observer: Observer) -> None:
+        self._captioner = captioner
         self._cache = cache
-        self._metrics = metrics
+        self._observer = observer
 
     def run(self, jobs: Sequence[Job]) -> list[Work]:
-        """One batch. Raises DeviceFailed when out of memory, and what the pipeline raises."""
+        """One batch. Raises DeviceFailed when out of memory, and what the captioner raises."""
         try:
             return self._run(jobs)
         except torch.OutOfMemoryError as error:
@@ -112,7 +112,7 @@ class Worker:
         began = time.monotonic()
         clips = [clip for job in jobs for clip in job.clips]
         encoded = _deal(self._encode(clips), [len(job.clips) for job in jobs])
-        pairs = [job.pairs(rows) for job, rows in zip(jobs, encoded, strict=True)]
+        pairs = [job.pairs(own) for job, own in zip(jobs, encoded, strict=True)]
         encode_s = time.monotonic() - began
 
         groups: dict[GenerationOptions, list[int]] = {}
@@ -120,39 +120,39 @@ class Worker:
             groups.setdefault(job.options, []).append(index)
         results: dict[int, Work] = {}
         for options, members in groups.items():
-            flat = self._pipeline.describe([p for i in members for p in pairs[i]], options)
+            flat = self._captioner.describe([p for i in members for p in pairs[i]], options)
             generate_s = time.monotonic() - began - encode_s
-            self._metrics.generated(sum(c.tokens for d in flat for c in d.captions))
+            self._observer.generated(sum(c.tokens for d in flat for c in d.captions))
             described = _deal(flat, [len(pairs[i]) for i in members])
             for i, descriptions in zip(members, described, strict=True):
                 queue_s = began - jobs[i].queued_at
                 results[i] = Work(descriptions, queue_s, encode_s, generate_s, len(clips))
         return [results[index] for index in range(len(jobs))]
 
-    def _encode(self, clips: Sequence[Clip]) -> list[Encoded]:
+    def _encode(self, clips: Sequence[Prepared]) -> list[Encoded]:
         """Each clip's frames; what is known by its content, or twice in the batch, runs once."""
         known: dict[bytes, Encoded] = {}
-        new: dict[bytes, Clip] = {}
+        new: dict[bytes, Prepared] = {}
         for clip in clips:
             if isinstance(clip.content, Encoded):
                 known[clip.key] = clip.content
-            elif (heard := self._cache.get(clip.key)) is not None:
-                known[clip.key] = heard.encoded
+            elif (cached := self._cache.get(clip.key)) is not None:
+                known[clip.key] = cached.encoded
             else:
                 new[clip.key] = clip
         waiting = [clip for key, clip in new.items() if key not in known]
         waveforms = [clip.content for clip in waiting if isinstance(clip.content, Waveform)]
-        encoded = self._pipeline.encode(waveforms) if waveforms else []
+        encoded = self._captioner.encode(waveforms) if waveforms else []
         for clip, frames in zip(waiting, encoded, strict=True):
             known[clip.key] = frames
-            self._cache.put(clip.key, Heard(clip.source, frames))
-        self._metrics.batch([clip.source.duration_s for clip in clips], len(waiting))
+            self._cache.put(clip.key, CachedClip(clip.source, frames))
+        self._observer.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
 
 
 def _deal(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
     """Cut a flat list into runs of the given sizes."""
     if len(values) != sum(sizes):
-        raise RuntimeError(f"the pipeline gave {len(values)} results for {sum(sizes)} inputs")
+        raise RuntimeError(f"the captioner gave {len(values)} results for {sum(sizes)} inputs")
     rest = iter(values)
     return [list(islice(rest, size)) for size in sizes]

@@ -13,7 +13,7 @@ The tree follows the data::
     ├── OptionsError            generation options that cannot be met
     └── CheckpointError         a checkpoint directory that cannot be loaded
 
-Messages say what to do about it. HTTP statuses live in ``service/errors.py``.
+Messages say what to do about it. HTTP statuses live in ``service/problems.py``.
 """
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # what only knows options and limits, as --help does, need not wait for torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,13 @@ class Encoded:
     @staticmethod
     def join(clips: Sequence[Encoded]) -> Encoded:
         """Pad clips of one row each to a common length: the inverse of ``split``."""
+        from torch.nn.utils.rnn import pad_sequence
+
         rows = [clip.frames[0] for clip in clips]
         masks = [clip.mask[0] for clip in clips]
         return Encoded(
-            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
-            torch.nn.utils.rnn.pad_sequence(masks, batch_first=True),
+            pad_sequence(rows, batch_first=True),
+            pad_sequence(masks, batch_first=True),
         )
 
 
@@ -80,6 +83,10 @@ class Difference:
     """[B, T] bool."""
     kept: Tensor | None
     """[B, T] in [0, 1]: the block's mask averaged over features; None without a mask."""
+
+
+MAX_BEAMS = 8
+MAX_NEW_TOKENS = 100
 
 
 @dataclass(frozen=True)

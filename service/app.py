@@ -12,26 +12,29 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from engine.engine import Engine
-from engine.worker import Pipeline
-from service import errors, logging
+from engine.worker import AnyCaptioner
+from service import logging, problems
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.page import add_page
-from service.routes import add_routes, version
+from service.routes import add_routes
 from service.settings import Settings
+from service.version import version
 
 # For what is left when the engine is done: writing the last answers out.
 _LAST_WORDS_S = 2
 
 
-def create_app(settings: Settings, pipeline: Pipeline) -> FastAPI:
-    """The whole service around a loaded pipeline; its threads live as long as its lifespan.
+def create_app(settings: Settings, captioner: AnyCaptioner) -> FastAPI:
+    """The whole service around a loaded captioner; its threads live as long as its lifespan.
 
     The lifespan does not wait for the warm-up: until it is done ``/livez`` answers 200 and
     ``/readyz``, ``/caption`` and ``/difference`` answer 503.
     """
     metrics = Metrics()
-    engine = Engine(settings, pipeline, metrics)
+    metrics.watch("queue_limit", lambda: settings.max_queue)
+    metrics.watch("request_timeout_seconds", lambda: settings.request_timeout_s)
+    engine = Engine(settings.engine, captioner, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,7 +55,7 @@ def create_app(settings: Settings, pipeline: Pipeline) -> FastAPI:
     app.state.engine = engine
     add_routes(app, settings)
     add_page(app)
-    errors.install(app)
+    problems.install(app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -62,7 +65,7 @@ def create_app(settings: Settings, pipeline: Pipeline) -> FastAPI:
             expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
         )
     # Added last, so that it is the outermost.
-    app.add_middleware(RequestContext, observe=metrics.request, on_error=errors.problem_response)
+    app.add_middleware(RequestContext, observe=metrics.request, on_error=problems.problem_response)
     return app
 
 
@@ -101,14 +104,14 @@ class Server(uvicorn.Server):
         return False
 
 
-def serve(settings: Settings, pipeline: Pipeline) -> int:
+def serve(settings: Settings, captioner: AnyCaptioner) -> int:
     """Serve until SIGTERM or SIGINT; the exit code of the process.
 
     0 if everything accepted was answered; 1 if it was not within ``drain_timeout_s``, or if the
     model thread died. A port that cannot be had ends the process with uvicorn's code 3.
     """
     logging.configure(settings.log_format, settings.log_level)
-    app = create_app(settings, pipeline)
+    app = create_app(settings, captioner)
     config = uvicorn.Config(
         app,
         host=settings.host,

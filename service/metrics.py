@@ -15,8 +15,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from service.errors import CLIENT_GONE
 from service.middleware import Record
+from service.problems import CLIENT_GONE
 
 # 1 ms to 60 s.
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
@@ -26,7 +26,7 @@ INFERENCE = ("/caption", "/difference")
 
 
 class Metrics:
-    """What is counted; names and labels as the HTTP contract has them."""
+    """What is counted, of requests and (as its observer) of the engine; named by the contract."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()

@@ -6,9 +6,8 @@ import asyncio
 import hmac
 import platform
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine
 from contextlib import AsyncExitStack
-from importlib import metadata
 from typing import Annotated, Any, TypeVar
 
 import torch
@@ -18,16 +17,18 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 
-from engine import batcher
-from engine.engine import Answer, Engine, before, dtype_name
-from service import errors, examples, schemas
+from engine.engine import Engine, before, dtype_name
+from engine.errors import NotReady, WorkerDied
+from service import examples, problems, schemas
+from service.errors import Unauthorized
+from service.forms import CaptionForm, DifferenceForm, Form
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
 from service.uploads import announced, read_form
+from service.version import version
 
 T = TypeVar("T")
-F = TypeVar("F", bound=schemas.Form)
 
 
 def add_routes(app: FastAPI, settings: Settings) -> None:
@@ -35,23 +36,23 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
     inference = APIRouter(
         tags=["inference"], dependencies=[Depends(require_key)] if settings.api_keys else []
     )
-    problems = [kind for kind, row in errors.TABLE.items() if row.slug != errors.CLIENT_GONE]
+    refusals = [kind for kind in problems.TABLE if kind is not ClientDisconnect]
     inference.post(
         "/caption",
-        responses=_answers(examples.CAPTION, problems),
-        openapi_extra=_body(schemas.CaptionForm),
+        responses=_answers(examples.CAPTION, refusals),
+        openapi_extra=_body(CaptionForm),
     )(caption)
     inference.post(
         "/difference",
-        responses=_answers(examples.DIFFERENCE, problems),
-        openapi_extra=_body(schemas.DifferenceForm),
+        responses=_answers(examples.DIFFERENCE, refusals),
+        openapi_extra=_body(DifferenceForm),
         response_model_exclude_unset=True,
     )(difference)
     app.include_router(inference)
 
     operations = APIRouter(tags=["operations"])
-    dead = _answers(examples.HEALTH, [batcher.WorkerDied])
-    unready = _answers(examples.HEALTH, [errors.NotReady, batcher.WorkerDied])
+    dead = _answers(examples.HEALTH, [WorkerDied])
+    unready = _answers(examples.HEALTH, [NotReady, WorkerDied])
     operations.get("/livez", responses=dead)(livez)
     operations.get("/readyz", responses=unready)(readyz)
     operations.get("/healthz", responses=unready)(readyz)
@@ -72,12 +73,7 @@ async def caption(request: Request) -> schemas.CaptionResponse:
 
     `curl -F file=@dog.ogg -F num_beams=4 localhost:8000/caption`
     """
-    _, answer = await _answer(request, schemas.CaptionForm, "file")
-    return schemas.CaptionResponse(
-        **dict(schemas.captioned(answer.descriptions[0])),
-        audio=schemas.Audio.of(answer.sources[0]),
-        **_common(request, answer),
-    )
+    return schemas.CaptionResponse(**await _answer(request, CaptionForm, "file"))
 
 
 async def difference(request: Request) -> schemas.DifferenceResponse:
@@ -85,21 +81,17 @@ async def difference(request: Request) -> schemas.DifferenceResponse:
 
     `curl -F input=@now.wav -F reference=@before.wav localhost:8000/difference`
     """
-    form, answer = await _answer(request, schemas.DifferenceForm, "input", "reference")
-    directions = [schemas.direction(description) for description in answer.descriptions]
-    response = schemas.DifferenceResponse(
-        **dict(directions[0]),
-        input=schemas.Audio.of(answer.sources[0]),
-        reference=schemas.Audio.of(answer.sources[1]),
-        **_common(request, answer),
+    # Without a reverse it stays unset, and out of the answer.
+    return schemas.DifferenceResponse(
+        **await _answer(request, DifferenceForm, "input", "reference")
     )
-    if form.both:  # else it stays unset, and out of the answer
-        response.reverse = directions[1]
-    return response
 
 
-async def _answer(request: Request, kind: type[F], *parts: str) -> tuple[F, Answer]:
-    """Admit, read, describe: refused before the body is read, withdrawn if the client leaves."""
+async def _answer(request: Request, kind: type[Form], *fields: str) -> dict[str, Any]:
+    """Admit, read, describe: refused before the body is read, withdrawn if the client leaves.
+
+    The files lie in ``fields`` of the form; the result is the answer's body.
+    """
     engine: Engine = request.app.state.engine
     settings: Settings = request.app.state.settings
     record: Record = request.state.record
@@ -111,13 +103,15 @@ async def _answer(request: Request, kind: type[F], *parts: str) -> tuple[F, Answ
         async with before(deadline, "the body did not arrive in time; send it faster or smaller"):
             form = await stack.enter_async_context(read_form(request, kind, most))
         record.stages["read"] = time.monotonic() - began
-        files = {part: getattr(form, part).file for part in parts}
-        both = isinstance(form, schemas.DifferenceForm) and form.both
+        files = {field: getattr(form, field).file for field in fields}
+        both = isinstance(form, DifferenceForm) and form.both
         answer = await _unless_gone(request, engine.answer(files, form.options, deadline, both))
     record.stages.update(answer.stages)
     record.batch_size = answer.batch_size
-    record.audio_s = sum(source.duration_s for source in answer.sources)
-    return form, answer
+    record.audio_s = sum(source.duration_s for source in answer.sources.values())
+    times = {**answer.stages, "total": record.seconds}
+    timing = {stage: round(seconds * 1000, 3) for stage, seconds in times.items()}
+    return {**answer.to_json(), "id": record.id, "timing_ms": timing}
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -139,28 +133,17 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _common(request: Request, answer: Answer) -> dict[str, Any]:
-    engine: Engine = request.app.state.engine
-    record: Record = request.state.record
-    times = {**answer.stages, "total": record.seconds}
-    return {
-        "id": record.id,
-        "model": schemas.Model(name=engine.pipeline.name, revision=engine.pipeline.revision),
-        "timing_ms": schemas.Timing(**{key: round(s * 1000, 3) for key, s in times.items()}),
-    }
-
-
 def _answers(
     example: object,
-    problems: Iterable[type[Exception]] = (),
+    refusals: Collection[type[Exception]] = (),
     media_type: str = "application/json",
 ) -> dict[int | str, dict[str, Any]]:
     """What a route answers, for OpenAPI: an example of success, and of each problem."""
     success = {"description": "Success", "content": {media_type: {"example": example}}}
-    return {200: success, **errors.responses(problems)}
+    return {200: success, **problems.responses(refusals)}
 
 
-def _body(kind: type[schemas.Form]) -> dict[str, Any]:
+def _body(kind: type[Form]) -> dict[str, Any]:
     """The form's OpenAPI description: the route reads its body itself, while it streams."""
     content = {"multipart/form-data": {"schema": kind.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
@@ -177,7 +160,7 @@ async def require_key(
     keys = [key.get_secret_value().encode() for key in settings.api_keys]
     # All pairs are compared, so that the time does not tell which key came close.
     if sum(hmac.compare_digest(key, one) for key in keys for one in given) == 0:
-        raise errors.Unauthorized
+        raise Unauthorized
 
 
 # -- operations -------------------------------------------------------------------------------
@@ -200,15 +183,15 @@ async def readyz(request: Request) -> schemas.Health:
 
 async def info(request: Request) -> schemas.Info:
     """What is served, on what, within which limits."""
-    pipeline = request.app.state.engine.pipeline
+    captioner = request.app.state.engine.captioner
     settings: Settings = request.app.state.settings
     return schemas.Info(
-        model=schemas.Model(name=pipeline.name, revision=pipeline.revision),
-        card=pipeline.card,
-        device=str(pipeline.device),
-        dtype=dtype_name(pipeline.dtype),
-        sample_rate=pipeline.sample_rate,
-        frame_s=pipeline.frame_s,
+        model=schemas.Model(name=captioner.name, revision=captioner.revision),
+        card=captioner.card,
+        device=str(captioner.device),
+        dtype=dtype_name(captioner.dtype),
+        sample_rate=captioner.sample_rate,
+        frame_s=captioner.frame_s,
         limits=schemas.InfoLimits(
             **{name: getattr(settings, name) for name in schemas.InfoLimits.model_fields}
         ),
@@ -224,11 +207,3 @@ async def exposition(request: Request) -> Response:
     """Metrics in the Prometheus text format."""
     metrics: Metrics = request.app.state.metrics
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-def version() -> str:
-    """The installed version of this package."""
-    try:
-        return metadata.version("audiodiff")
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MIB = 2**20
-
+from engine.settings import MIB, EngineSettings, cores
 
 BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "default"
 """The checkpoint that comes with the source tree."""
@@ -35,46 +34,56 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     max_batch_size: int = Field(
-        32,
+        EngineSettings.max_batch_size,
         ge=1,
         description="Most clips in one batch; a request for a difference counts as two "
         "and is never split.",
     )
     max_batch_seconds: float = Field(
-        320, gt=0, description="Most seconds of audio in one batch, padding included."
+        EngineSettings.max_batch_seconds,
+        gt=0,
+        description="Most seconds of audio in one batch, padding included.",
     )
     max_wait_ms: float = Field(
-        0,
+        EngineSettings.max_wait_ms,
         ge=0,
         description="How long a free model waits for company before it takes a batch; "
         "0 takes what there is.",
     )
     max_queue: int = Field(
-        256, ge=1, description="Most requests accepted and not yet answered; above it, 429."
+        EngineSettings.max_queue,
+        ge=1,
+        description="Most requests accepted and not yet answered; above it, 429.",
     )
     max_queue_seconds: float = Field(
-        3600, gt=0, description="Most seconds of audio waiting for the model; above it, 429."
+        EngineSettings.max_queue_seconds,
+        gt=0,
+        description="Most seconds of audio waiting for the model; above it, 429.",
     )
     max_queue_mb: float = Field(
-        1024, gt=0, description="Most MiB of request bodies accepted and not yet answered; 429."
+        EngineSettings.max_queue_mb,
+        gt=0,
+        description="Most MiB of request bodies accepted and not yet answered; 429.",
     )
     max_upload_mb: float = Field(
         25, gt=0, description="Largest request body in MiB, cut off while it streams in."
     )
-    max_audio_seconds: float = Field(60, gt=0, description="Longest clip in seconds.")
+    max_audio_seconds: float = Field(
+        EngineSettings.max_audio_seconds, gt=0, description="Longest clip in seconds."
+    )
     request_timeout_s: float = Field(
-        30,
+        EngineSettings.request_timeout_s,
         gt=0,
         description="A request that the model has not begun within this many seconds "
         "is given up with 504.",
     )
     decode_workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=cores,
         ge=1,
         description="Threads that decode and resample; one per core unless set.",
     )
     cache_mb: float = Field(
-        256,
+        EngineSettings.cache_mb,
         ge=0,
         description="MiB for encoder outputs of clips heard before, on the model's device; "
         "0 keeps none.",
@@ -92,7 +101,9 @@ class Settings(BaseSettings):
         "info", description="Least severe level that is logged."
     )
     drain_timeout_s: float = Field(
-        30, gt=0, description="On SIGTERM, how long accepted requests may still take."
+        EngineSettings.drain_timeout_s,
+        gt=0,
+        description="On SIGTERM, how long accepted requests may still take.",
     )
 
     @field_validator("api_keys", "cors_origins", mode="before")
@@ -111,3 +122,10 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """Largest request body in bytes."""
         return int(self.max_upload_mb * MIB)
+
+    @property
+    def engine(self) -> EngineSettings:
+        """Those of the engine."""
+        return EngineSettings(
+            **{one.name: getattr(self, one.name) for one in fields(EngineSettings)}
+        )

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from engine.settings import MIB
 from service.errors import BodyTooLarge, MalformedBody
-from service.schemas import Form
-from service.settings import MIB
+from service.forms import Form
 
 F = TypeVar("F", bound=Form)
 _MAX_PARTS = 16

@@ -53,7 +53,7 @@ def install_rivals() -> None:
 
 
 def ceiling(seconds: float) -> dict[str, float]:
-    """What the pipeline, with our search, does without a server: ``per_s`` and ``alone_ms``."""
+    """What the captioner, with our search, does without a server: ``per_s`` and ``alone_ms``."""
     command = [sys.executable, "-m", "benchmarks.serving.servers.ceiling", str(seconds)]
     env = {name: value for name, value in os.environ.items() if name != SEARCH}
     run = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True)

@@ -18,8 +18,8 @@ _SERIAL = b"serial-0000000000"
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A file with a place for a serial number, so that no cache knows it."""
+class NumberedFile:
+    """A clip with a place for a serial number, so that no cache knows it."""
 
     data: bytes
     seconds: float
@@ -66,7 +66,7 @@ def requests(seed: int = 0, count: int = 64, serial: int = 0) -> Iterator[Reques
 
 
 def _draw(
-    rng: np.random.Generator, clips: list[Clip], common: bytes, serial: int
+    rng: np.random.Generator, clips: list[NumberedFile], common: bytes, serial: int
 ) -> Iterator[Request]:
     while True:
         serial += 2
@@ -80,7 +80,7 @@ def _draw(
             )
 
 
-def _clip(rng: np.random.Generator, number: int, seconds: float | None = None) -> Clip:
+def _clip(rng: np.random.Generator, number: int, seconds: float | None = None) -> NumberedFile:
     """A sound made in code; its length is spread evenly on a logarithmic scale."""
     if seconds is None:
         seconds = float(np.exp(rng.uniform(np.log(SHORTEST_S), np.log(LONGEST_S))))
@@ -97,4 +97,4 @@ def _clip(rng: np.random.Generator, number: int, seconds: float | None = None) -
     data = buffer.getvalue()
     if _SERIAL not in data:
         raise RuntimeError(f"the serial number is not in the {container} file")
-    return Clip(data, seconds)
+    return NumberedFile(data, seconds)

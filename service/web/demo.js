@@ -1,10 +1,10 @@
-// The demo sounds and the pairs worth comparing. `python -m training.demo` makes the files.
+// The demo sounds and the pairs worth comparing; `audiodiff demo-clips` writes some of them too.
 
 export const SINGLES = [
   { file: "siren", label: "Siren" },
   { file: "telephone", label: "Telephone" },
   { file: "knocks", label: "Knocks" },
-  { file: "ball", label: "Bouncing ball" },
+  { file: "bouncing-ball", label: "Bouncing ball" },
 ];
 
 export const PAIRS = [
@@ -17,7 +17,7 @@ export const PAIRS = [
 
 /** Fetch one of the sounds as a file. */
 export async function load(name) {
-  const response = await fetch(new URL(`demo/${name}.mp3`, import.meta.url));
-  if (!response.ok) throw new Error(`${name}.mp3 answered ${response.status}`);
-  return new File([await response.blob()], `${name}.mp3`, { type: "audio/mpeg" });
+  const response = await fetch(new URL(`demo/${name}.flac`, import.meta.url));
+  if (!response.ok) throw new Error(`${name}.flac answered ${response.status}`);
+  return new File([await response.blob()], `${name}.flac`, { type: "audio/flac" });
 }

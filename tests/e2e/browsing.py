@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,14 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
-from fake_pipeline import FakePipeline
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
-from threaded import in_thread
 
 from model import audio
 from model.types import Description, Encoded, GenerationOptions, Segment, Waveform
+from tests.support.audio import by_soundfile
+from tests.support.captioner import FakeCaptioner
+from tests.support.threaded import in_thread
 
 CHROMIUM = shutil.which("chromium")
 RATE = 16_000
@@ -25,7 +24,7 @@ KEPT = (0.25, 0.85)
 """What the mask keeps of the first second, in halves."""
 
 
-class Hearing(FakePipeline):
+class Hearing(FakeCaptioner):
     """Decodes for real; of a clip of two seconds it says "sound 2"."""
 
     sample_rate = RATE
@@ -104,6 +103,5 @@ def sound(seconds: float, hertz: float = 440) -> np.ndarray:
 
 def file(seconds: float, name: str = "tone.wav") -> FilePayload:
     """A tone as a file; the name says which format."""
-    data = io.BytesIO()
-    soundfile.write(data, sound(seconds), RATE, format=name.rpartition(".")[2])
-    return {"name": name, "mimeType": "audio/x-test", "buffer": data.getvalue()}
+    data = by_soundfile(sound(seconds), RATE, name.rpartition(".")[2])
+    return {"name": name, "mimeType": "audio/x-test", "buffer": data}

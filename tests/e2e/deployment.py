@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faulty_service import ROOT
+
+from tests.support.process import ROOT
 
 DEPLOY = ROOT / "deploy"
 PORT = 8000

@@ -1,12 +1,11 @@
 """Sixty inputs whose answers are kept in ``golden.json``: no change of the house changes them.
 
-``python tests/e2e/golden.py URL DATA`` writes the file from a running service.
+``python -m tests.e2e.golden URL DATA`` writes the file from a running service.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import httpx
 import numpy as np
-import soundfile
 
+from tests.support.audio import by_soundfile
 from training.scenes.synthetic import SOUNDS, synthesize
 
 FILE = Path(__file__).with_name("golden.json")
@@ -65,10 +64,7 @@ def ask(client: httpx.Client, files: Files) -> dict[str, Any]:
 
 
 def _wav(samples: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    scaled = samples / max(1.0, float(np.abs(samples).max()))
-    soundfile.write(buffer, scaled, RATE, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
+    return by_soundfile(samples / max(1.0, float(np.abs(samples).max())), RATE)
 
 
 if __name__ == "__main__":

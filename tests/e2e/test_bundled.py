@@ -4,56 +4,41 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 import soundfile
 
-from cli.demo import sounds as demo_sounds
+from cli.demo import write
+from tests.support.audio import by_soundfile
+from tests.support.client import WAIT_S, eventually
+from tests.support.process import listening
 from training.captions.grammar import is_no_difference
 from training.captions.lexicon import kinds_named
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
     """``audiodiff serve`` on a free port, stopped by SIGTERM, which must end it with 0."""
-    command = [sys.executable, "-m", "cli", "serve", "--port", "0", "--log-format", "console"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        seen = []
-        for line in process.stderr:
-            seen.append(line)
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
-                break
-        else:
-            pytest.fail("the server ended before it listened:\n" + "".join(seen))
-        # Nobody reads on: the log of these few requests fits into the pipe.
-        with httpx.Client(base_url=found[0], timeout=60) as client:
-            until = time.monotonic() + 120
-            while client.get("/readyz").status_code != 200:  # it listens while it warms up
-                assert time.monotonic() < until
-                time.sleep(0.1)
-            yield client
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+    arguments = ["cli", "serve", "--log-format", "console"]
+    with (
+        listening(arguments) as (child, address, _),
+        httpx.Client(base_url=address, timeout=WAIT_S) as client,
+    ):
+        eventually(lambda: client.get("/readyz").status_code == 200)
+        yield client
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(WAIT_S) == 0
 
 
-def wav(samples: np.ndarray) -> bytes:
-    """[S] at 16 kHz -> a WAV file."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, 16_000, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What ``audiodiff demo-clips`` writes, by name."""
+    return {path.stem: path.read_bytes() for path in write(tmp_path_factory.mktemp("clips"))}
 
 
 def named(caption: str) -> set[str]:
@@ -79,8 +64,7 @@ def difference(
     return answer
 
 
-def test_the_clips_of_the_readme(service: httpx.Client) -> None:
-    clips = {name: wav(samples) for name, samples in demo_sounds().items()}
+def test_the_clips_of_the_readme(service: httpx.Client, clips: dict[str, bytes]) -> None:
     assert named(str(caption(service, clips["siren"])["caption"])) == {"siren"}
     both = difference(service, clips["siren-and-knocks"], clips["knocks"])
     assert named(str(both["caption"])) == {"siren"}
@@ -106,9 +90,11 @@ def test_real_recordings_are_called_by_their_names(service: httpx.Client, esc50_
         assert sum(pool.map(right, chosen.values())) >= 9
 
 
-def test_an_answer_in_a_batch_equals_the_answer_alone(service: httpx.Client) -> None:
-    clips = {name: wav(samples) for name, samples in demo_sounds().items()}
-    clips["short"] = wav(demo_sounds()["knocks"][:12_345])
+def test_an_answer_in_a_batch_equals_the_answer_alone(
+    service: httpx.Client, clips: dict[str, bytes]
+) -> None:
+    knocks, rate = soundfile.read(io.BytesIO(clips["knocks"]))
+    clips = clips | {"short": by_soundfile(knocks[:12_345], rate)}
     alone = {name: caption(service, data)["caption"] for name, data in clips.items()}
     with ThreadPoolExecutor(16) as pool:
         names = sorted(clips) * 6
@@ -116,8 +102,7 @@ def test_an_answer_in_a_batch_equals_the_answer_alone(service: httpx.Client) -> 
     assert together == [alone[name] for name in names]
 
 
-def test_both_directions_and_a_timeline(service: httpx.Client) -> None:
-    clips = {name: wav(samples) for name, samples in demo_sounds().items()}
+def test_both_directions_and_a_timeline(service: httpx.Client, clips: dict[str, bytes]) -> None:
     answer = difference(service, clips["siren"], clips["bouncing-ball"], both="true")
     reverse = answer["reverse"]
     assert isinstance(reverse, dict)

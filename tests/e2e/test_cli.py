@@ -1,4 +1,4 @@
-"""The command line as a process, which asks a service in another; see ``faulty_service``."""
+"""The command line as a process, which asks a service in another; see ``tests.support``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from fake_pipeline import POISON, clip
-from faulty_service import ROOT, WAIT_S, Process, eventually, serving
+
+from tests.support.captioner import POISON, clip
+from tests.support.client import WAIT_S, eventually
+from tests.support.process import ROOT, Process, serving
 
 
 @pytest.fixture(scope="module")

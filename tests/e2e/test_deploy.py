@@ -19,9 +19,11 @@ from threading import Event
 
 import httpx
 import pytest
-from deployment import DEPLOY, PORT, program, skip_if_taken, with_mounts
-from fake_pipeline import FATAL, clip
-from faulty_service import WAIT_S, Process, assert_problem, eventually, multipart, serving
+
+from tests.e2e.deployment import DEPLOY, PORT, program, skip_if_taken, with_mounts
+from tests.support.captioner import FATAL, clip
+from tests.support.client import WAIT_S, assert_problem, eventually, multipart
+from tests.support.process import Process, serving
 
 HOSTS = {"audiodiff-1": "127.0.0.2", "audiodiff-2": "127.0.0.3", "audiodiff-3": "127.0.0.4"}
 BALANCER_PORT = 8080

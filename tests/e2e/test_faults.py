@@ -1,6 +1,6 @@
 """What the service does when clips are poisoned, clients vanish or dawdle, and too much comes.
 
-Every test meets a server process over real sockets; its pipeline is ``Faulty``.
+Every test meets a server process over real sockets; its captioner is ``Faulty``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,10 @@ from functools import partial
 
 import httpx
 import pytest
-from fake_pipeline import POISON, clip
-from faulty_service import (
-    WAIT_S,
-    Process,
-    assert_problem,
-    eventually,
-    in_parallel,
-    multipart,
-    serving,
-)
+
+from tests.support.captioner import POISON, clip
+from tests.support.client import WAIT_S, assert_problem, eventually, in_parallel, multipart
+from tests.support.process import Process, serving
 
 BATCH = 16
 

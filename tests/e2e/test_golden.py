@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from golden import FILE, Files, ask, recorded, synthetic
-from threaded import in_thread
 
 from engine.captioner import Captioner
+from service.settings import BUNDLED
+from tests.e2e.golden import FILE, Files, ask, recorded, synthetic
+from tests.support.client import WAIT_S, eventually
+from tests.support.threaded import in_thread
 
 GOLDEN: dict[str, Any] = json.loads(FILE.read_text())
 RESAMPLED = ".ogg"
@@ -21,11 +23,10 @@ RESAMPLED = ".ogg"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
-    captioner = Captioner.from_dir(Path("checkpoints/default"), "cpu")
+    captioner = Captioner.from_dir(BUNDLED, "cpu")
     with in_thread(captioner) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        client.timeout = httpx.Timeout(60)
-        while client.get("/readyz").status_code != 200:
-            pass
+        client.timeout = httpx.Timeout(WAIT_S)
+        eventually(lambda: client.get("/readyz").status_code == 200)
         yield client
 
 

@@ -1,82 +1,46 @@
-"""The service as its clients meet it: a real server, real sockets, and a fake pipeline.
-
-Run as a program, this file serves the fake pipeline; the tests of signals and death do that.
-"""
+"""The service as its clients meet it: a real server, real sockets, and a fake captioner."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import serve
-from service.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "service"))
-
-from fake_pipeline import FATAL, OUT_OF_MEMORY, POISON, FakePipeline, clip  # noqa: E402
-from threaded import WAIT_S, in_thread  # noqa: E402
-
-_unlike = itertools.count(1)
-Post = Callable[..., httpx.Response]
+from tests.support.captioner import FATAL, OUT_OF_MEMORY, POISON, FakeCaptioner, clip
+from tests.support.client import WAIT_S, Client, assert_problem, eventually, multipart
+from tests.support.process import Process, serving
+from tests.support.threaded import in_thread
 
 
-class Service:
-    """A server in a thread, and the fake pipeline behind it."""
+class Service(Client):
+    """A server in a thread, and the fake captioner behind it."""
 
-    def __init__(self, pipeline: FakePipeline, port: int) -> None:
-        self.pipeline = pipeline
-        self.port = port
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S)
-
-    def caption(self, file: bytes | None = None, **more: Any) -> httpx.Response:
-        """POST /caption."""
-        return self.http.post("/caption", files={"file": ("a.json", file or clip(1))}, **more)
-
-    def difference(self, one: bytes, other: bytes, **more: Any) -> httpx.Response:
-        """POST /difference."""
-        files = {"input": ("a.json", one), "reference": ("b.json", other)}
-        return self.http.post("/difference", files=files, **more)
-
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that carry these labels."""
-        text = self.http.get("/metrics").text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == f"audiodiff_{name}" and labels.items() <= sample.labels.items()
-        )
+    def __init__(self, captioner: FakeCaptioner, port: int) -> None:
+        super().__init__(f"http://127.0.0.1:{port}")
+        self.captioner = captioner
+        self._unlike = itertools.count(1)
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
         """The model thread is stopped with clip 1 while the block runs."""
-        self.pipeline.gate.clear()
-        while self.pipeline.entered.acquire(blocking=False):
+        self.captioner.gate.clear()
+        while self.captioner.entered.acquire(blocking=False):
             pass  # earlier batches
-        file = clip(1) + b" " * next(_unlike)  # the cache must not know it
+        file = clip(1) + b" " * next(self._unlike)  # the cache must not know it
         answer = Later(lambda: self.caption(file))
-        assert self.pipeline.entered.acquire(timeout=WAIT_S)
+        assert self.captioner.entered.acquire(timeout=WAIT_S)
         try:
             yield
         finally:
-            self.pipeline.gate.set()
+            self.captioner.gate.set()
             assert answer.get().status_code == 200
 
 
@@ -93,22 +57,14 @@ class Later:
         return self._result[0]
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for something that no event tells of."""
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-
-
 @contextmanager
-def running(pipeline: FakePipeline | None = None, **settings: Any) -> Iterator[Service]:
+def running(captioner: FakeCaptioner | None = None, **settings: Any) -> Iterator[Service]:
     """A service of its own, with its own settings."""
-    pipeline = pipeline or FakePipeline()
-    with in_thread(pipeline, **settings) as port:
-        service = Service(pipeline, port)
+    captioner = captioner or FakeCaptioner()
+    with in_thread(captioner, **settings) as port:
+        service = Service(captioner, port)
         with service.http:
-            if pipeline.warm.is_set():
+            if captioner.warm.is_set():
                 eventually(lambda: service.http.get("/readyz").status_code == 200)
             yield service
 
@@ -120,25 +76,11 @@ def shared() -> Iterator[Service]:
         yield service
 
 
-def assert_problem(response: httpx.Response, status: int, says: str = "") -> dict[str, Any]:
-    """It is a problem document with exactly the contract's fields."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = response.json()
-    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
-    assert problem["status"] == status
-    assert problem["request_id"] == response.headers["x-request-id"]
-    assert says in problem["detail"]
-    if status in (429, 503):
-        assert int(response.headers["retry-after"]) >= 1
-    return problem
-
-
 # -- answers ----------------------------------------------------------------------------------
 
 
 def test_caption(shared: Service) -> None:
-    response = shared.caption(clip(7, 2.5), data={"num_beams": 4, "num_captions": 3})
+    response = shared.caption(clip(7, 2.5), num_beams=4, num_captions=3)
     assert response.status_code == 200
     body = response.json()
     timing = body.pop("timing_ms")
@@ -159,11 +101,11 @@ def test_caption(shared: Service) -> None:
 
 
 def test_options_reach_the_model(shared: Service) -> None:
-    shared.caption(clip(7), data={"num_beams": 5, "num_captions": 2, "max_new_tokens": 9})
-    _, options = shared.pipeline.described[-1]
+    shared.caption(clip(7), num_beams=5, num_captions=2, max_new_tokens=9)
+    _, options = shared.captioner.described[-1]
     assert (options.num_beams, options.num_captions, options.max_new_tokens) == (5, 2, 9)
     shared.caption(clip(7))
-    _, options = shared.pipeline.described[-1]
+    _, options = shared.captioner.described[-1]
     assert (options.num_beams, options.num_captions, options.max_new_tokens) == (None, 1, None)
 
 
@@ -185,11 +127,11 @@ def test_difference(shared: Service) -> None:
         "reference": {"duration_s": 1.0, "sample_rate": 44100, "channels": 2, "format": "json"},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
-    assert sorted(shared.pipeline.encoded[-1]) == [8, 9], "one batch"
+    assert sorted(shared.captioner.encoded[-1]) == [8, 9], "one batch"
 
 
 def test_both_directions(shared: Service) -> None:
-    body = shared.difference(clip(8), clip(9), data={"both": "true", "num_captions": "2"}).json()
+    body = shared.difference(clip(8), clip(9), both="true", num_captions=2).json()
     assert body["caption"] == "sound 8 without 9"
     reverse = body["reverse"]
     assert set(reverse) == {"caption", "score", "alternatives", "timeline"}
@@ -227,24 +169,20 @@ def test_a_file_that_cannot_be_used(shared: Service, error: str, status: int) ->
 
 
 def test_limits_reach_the_decoder(shared: Service) -> None:
-    assert_problem(shared.caption(clip(1, seconds=21)), 422, "longer than 20.0 s")
+    assert_problem(shared.caption(clip(1, seconds=21)), 422, says="longer than 20.0 s")
 
 
 def test_an_empty_file(shared: Service) -> None:
     response = shared.http.post("/caption", files={"file": ("a.wav", b"")})
-    assert_problem(response, 400, "file: the file is empty")
+    assert_problem(response, 400, says="file: the file is empty")
 
 
 def test_bytes_that_are_no_audio(shared: Service) -> None:
-    assert_problem(shared.caption(b"\x00\xff garbage"), 415, "send WAV")
+    assert_problem(shared.caption(b"\x00\xff garbage"), 415, says="send WAV")
 
 
 MULTIPART = {"content-type": "multipart/form-data; boundary=xx"}
-WHOLE = (
-    b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    + clip(1)
-    + b"\r\n--xx--\r\n"
-)
+WHOLE = multipart(file=clip(1))
 
 
 @pytest.mark.parametrize(
@@ -281,27 +219,30 @@ def test_a_malformed_body(shared: Service, headers: dict[str, str], body: bytes)
     ],
 )
 def test_a_field_that_is_wrong_is_named(shared: Service, field: str, value: str) -> None:
-    assert_problem(shared.caption(data={field: value}), 422, f"{field}: ")
+    assert_problem(shared.caption(clip(1), **{field: value}), 422, says=f"{field}: ")
 
 
 def test_more_captions_than_beams(shared: Service) -> None:
-    data = {"num_beams": "2", "num_captions": "3"}
-    assert_problem(shared.caption(data=data), 422, "num_captions: ")
+    assert_problem(shared.caption(clip(1), num_beams=2, num_captions=3), 422, says="num_captions: ")
     # Only the checkpoint knows its own beams.
-    assert_problem(shared.caption(data={"num_captions": "8"}), 422, "at most 4")
+    assert_problem(shared.caption(clip(1), num_captions=8), 422, says="at most 4")
 
 
 def test_parts_that_are_missing_doubled_or_no_files(shared: Service) -> None:
     file = ("a.json", clip(1))
     post = shared.http.post
-    assert_problem(post("/caption", files={"other": file}), 422, "file: Field required")
-    assert_problem(post("/difference", files={"input": file}), 422, "reference: Field required")
+    assert_problem(post("/caption", files={"other": file}), 422, says="file: Field required")
     assert_problem(
-        post("/caption", files={"x": file}, data={"file": "text"}), 422, "send it as a file"
+        post("/difference", files={"input": file}), 422, says="reference: Field required"
+    )
+    assert_problem(
+        post("/caption", files={"x": file}, data={"file": "text"}), 422, says="send it as a file"
     )
     doubled = post("/caption", files=[("file", file), ("file", file)])
-    assert_problem(doubled, 422, "file: given more than once")
-    assert_problem(post("/difference", files={"file": file}, data={"both": "x"}), 422, "both: ")
+    assert_problem(doubled, 422, says="file: given more than once")
+    assert_problem(
+        post("/difference", files={"file": file}, data={"both": "x"}), 422, says="both: "
+    )
 
 
 def test_no_such_path_or_method(shared: Service) -> None:
@@ -320,7 +261,7 @@ def test_a_fault_of_our_own_tells_nothing_and_harms_no_neighbour(
             for number in (2, POISON, 3, OUT_OF_MEMORY)
         }
         eventually(lambda: shared.metric("queue_depth") == 4)
-    problem = assert_problem(answers[POISON].get(), 500, "request id")
+    problem = assert_problem(answers[POISON].get(), 500, says="request id")
     assert "secret" not in json.dumps(problem)
     assert "secret internals" in caplog.text, "it is in the log, with its traceback"
     assert "secret" not in json.dumps(assert_problem(answers[OUT_OF_MEMORY].get(), 503))
@@ -328,42 +269,31 @@ def test_a_fault_of_our_own_tells_nothing_and_harms_no_neighbour(
     assert answers[3].get().json()["caption"] == "sound 3"
 
 
-def raw(service: Service, head: str, body: bytes = b"") -> socket.socket:
-    """A connection on which a request's head, and perhaps some of its body, was sent."""
-    connection = socket.create_connection(("127.0.0.1", service.port), timeout=WAIT_S)
-    lines = f"POST /caption HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n"
-    connection.sendall(lines.replace("\n", "\r\n").replace("\r\r\n", "\r\n").encode() + body)
-    return connection
-
-
-TYPE = "content-type: multipart/form-data; boundary=xx"
-
-
 def test_a_large_body_is_refused_by_its_header_alone(shared: Service) -> None:
-    with closing(raw(shared, f"{TYPE}\ncontent-length: 2000000")) as connection:
+    with closing(shared.send(length=2_000_000)) as connection:
         assert connection.recv(12) == b"HTTP/1.1 413"
 
 
 def test_a_large_body_is_cut_off_while_it_streams(shared: Service) -> None:
     start = WHOLE[:70]
-    with closing(raw(shared, f"{TYPE}\ntransfer-encoding: chunked")) as connection:
+    with closing(shared.send(chunked=True)) as connection:
         for data in (start, *[b"x" * 65536] * 17):
             connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
         assert connection.recv(12) == b"HTTP/1.1 413"  # and the body has not ended
 
 
 def test_a_large_body_whose_client_only_listens_at_the_end(shared: Service) -> None:
-    assert_problem(shared.caption(b"x" * 8_000_000), 413, "larger than 1 MiB")
+    assert_problem(shared.caption(b"x" * 8_000_000), 413, says="larger than 1 MiB")
 
 
 def test_a_full_queue_refuses_before_the_body() -> None:
     with running(max_queue=1) as service:
         with service.occupied():
-            problem = assert_problem(service.caption(), 429)
+            problem = assert_problem(service.caption(clip(1)), 429)
             assert problem["title"] == "Queue full"
-            with closing(raw(service, f"{TYPE}\ncontent-length: 100")) as connection:
+            with closing(service.send(length=100)) as connection:
                 assert connection.recv(12) == b"HTTP/1.1 429"
-        assert service.caption().status_code == 200
+        assert service.caption(clip(1)).status_code == 200
         assert service.metric("rejections_total", reason="queue-full") == 2
 
 
@@ -372,7 +302,7 @@ def test_too_many_seconds_in_the_queue() -> None:
         with service.occupied():
             queued = Later(lambda: service.caption(clip(2, 8.0)))
             eventually(lambda: service.metric("queue_audio_seconds") == 8.0)
-            assert_problem(service.caption(clip(3, 4.0)), 429, "audio")
+            assert_problem(service.caption(clip(3, 4.0)), 429, says="audio")
         assert queued.get().status_code == 200
 
 
@@ -380,13 +310,13 @@ def test_a_deadline_that_passes_in_the_queue() -> None:
     with running(request_timeout_s=0.5) as service:
         with service.occupied():
             assert_problem(service.caption(clip(2)), 504)
-        assert service.pipeline.encoded == [[1]]
+        assert service.captioner.encoded == [[1]]
 
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     with (
         running(request_timeout_s=0.2) as service,
-        closing(raw(service, f"{TYPE}\ncontent-length: 500", WHOLE[:60])) as connection,
+        closing(service.send(WHOLE[:60], 500)) as connection,
     ):
         assert connection.recv(12) == b"HTTP/1.1 504"
 
@@ -394,25 +324,22 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 def test_a_client_that_leaves_is_not_computed() -> None:
     with running() as service:
         with service.occupied():
-            length = f"{TYPE}\ncontent-length: {len(WHOLE)}"
-            leaver = raw(service, length, WHOLE.replace(b'"number": 1', b'"number": 2'))
+            leaver = service.send(multipart(file=clip(2)))
             eventually(lambda: service.metric("queue_depth") == 1)
             leaver.close()
             eventually(lambda: service.metric("cancelled_total") == 1)
             assert service.metric("queue_depth") == 0
-            half = raw(service, length, WHOLE[:60])
+            half = service.send(WHOLE[:60], len(WHOLE))
             half.close()
             eventually(lambda: service.metric("cancelled_total") == 2)
-        assert service.pipeline.encoded == [[1]]
+        assert service.captioner.encoded == [[1]]
         assert service.metric("requests_total", status="499") == 2
         assert service.metric("rejections_total") == 0
 
 
 def test_slow_senders_hold_up_nobody() -> None:
     with running() as service:
-        half = [
-            raw(service, f"{TYPE}\ncontent-length: {len(WHOLE)}", WHOLE[:60]) for _ in range(64)
-        ]
+        half = [service.send(WHOLE[:60], len(WHOLE)) for _ in range(64)]
         assert service.caption(clip(5)).json()["caption"] == "sound 5"
         for connection in half:
             connection.sendall(WHOLE[60:])
@@ -434,7 +361,7 @@ def test_request_ids(shared: Service) -> None:
 
 
 def test_server_timing(shared: Service) -> None:
-    stages = re.findall(r"(\w+);dur=[\d.]+", shared.caption().headers["server-timing"])
+    stages = re.findall(r"(\w+);dur=[\d.]+", shared.caption(clip(1)).headers["server-timing"])
     assert stages == ["read", "decode", "queue", "encode", "generate", "total"]
     assert shared.http.get("/nowhere").headers["server-timing"].startswith("total;dur=")
 
@@ -448,11 +375,11 @@ def test_api_keys() -> None:
             {"authorization": "Basic first"},
             {"x-api-key": "clé".encode()},
         ):
-            response = service.caption(headers=headers)
-            assert_problem(response, 401, "X-API-Key")
+            response = service.caption(clip(1), headers)
+            assert_problem(response, 401, says="X-API-Key")
             assert response.headers["www-authenticate"] == "Bearer"
         for headers in ({"x-api-key": "second"}, {"authorization": "Bearer first"}):
-            assert service.caption(headers=headers).status_code == 200
+            assert service.caption(clip(1), headers).status_code == 200
         for path in ("/livez", "/readyz", "/info", "/metrics", "/docs", "/"):
             assert service.http.get(path).status_code == 200
 
@@ -463,10 +390,10 @@ def test_cors() -> None:
         preflight = service.http.options("/caption", headers=asks)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
-        answer = service.caption(headers={"origin": "https://a.example"})
+        answer = service.caption(clip(1), {"origin": "https://a.example"})
         assert answer.headers["access-control-allow-origin"] == "https://a.example"
         assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
-        other = service.caption(headers={"origin": "https://b.example"})
+        other = service.caption(clip(1), {"origin": "https://b.example"})
         assert "access-control-allow-origin" not in other.headers
 
 
@@ -474,19 +401,19 @@ def test_cors() -> None:
 
 
 def test_it_is_alive_but_not_ready_while_it_warms_up() -> None:
-    pipeline = FakePipeline()
-    pipeline.warm.clear()
-    with running(pipeline) as service:
+    captioner = FakeCaptioner()
+    captioner.warm.clear()
+    with running(captioner) as service:
         assert service.http.get("/livez").json() == {"status": "ok"}
-        assert_problem(service.http.get("/readyz"), 503, "warming up")
-        assert_problem(service.http.get("/healthz"), 503, "warming up")
-        assert_problem(service.caption(), 503, "warming up")
+        assert_problem(service.http.get("/readyz"), 503, says="warming up")
+        assert_problem(service.http.get("/healthz"), 503, says="warming up")
+        assert_problem(service.caption(clip(1)), 503, says="warming up")
         assert service.metric("model_ready") == 0
-        pipeline.warm.set()
+        captioner.warm.set()
         eventually(lambda: service.http.get("/readyz").status_code == 200)
         assert service.http.get("/healthz").json() == {"status": "ok"}
         assert service.metric("model_ready") == 1
-        assert service.caption().status_code == 200
+        assert service.caption(clip(1)).status_code == 200
 
 
 def test_a_dead_model_thread_is_not_alive_and_hangs_nobody() -> None:
@@ -498,10 +425,10 @@ def test_a_dead_model_thread_is_not_alive_and_hangs_nobody() -> None:
             ]
             eventually(lambda: service.metric("queue_depth") == 3)
         for answer in doomed:
-            assert_problem(answer.get(), 503, "restarted")
-        assert_problem(service.http.get("/livez"), 503, "died")
-        assert_problem(service.http.get("/readyz"), 503, "died")
-        assert_problem(service.caption(), 503)
+            assert_problem(answer.get(), 503, says="restarted")
+        assert_problem(service.http.get("/livez"), 503, says="died")
+        assert_problem(service.http.get("/readyz"), 503, says="died")
+        assert_problem(service.caption(clip(1)), 503)
 
 
 def test_info(shared: Service) -> None:
@@ -509,7 +436,7 @@ def test_info(shared: Service) -> None:
     assert set(body.pop("versions")) == {"audiodiff", "python", "torch"}
     assert body == {
         "model": {"name": "fake", "revision": "0123abcd"},
-        "card": FakePipeline.card,
+        "card": FakeCaptioner.card,
         "device": "cpu",
         "dtype": "float32",
         "sample_rate": 100,
@@ -565,104 +492,40 @@ def test_metrics_equal_what_was_sent() -> None:
 # -- the process ------------------------------------------------------------------------------
 
 
-class Talkative(FakePipeline):
-    """Says when it encodes, and goes on when it is told to."""
-
-    def encode(self, clips: Any) -> Any:
-        print("encoding", flush=True)
-        sys.stdin.readline()
-        return super().encode(clips)
-
-
-@contextmanager
-def process(**settings: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The real thing: ``serve`` in a process of its own, and its address."""
-    environment = {f"AUDIODIFF_{name}".upper(): str(value) for name, value in settings.items()}
-    child = subprocess.Popen(
-        [sys.executable, __file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "AUDIODIFF_PORT": "0", **environment},
-    )
-    assert child.stdin
-    assert child.stdout
-    assert child.stderr
-    lines: list[dict[str, Any]] = []
-    address = None
-    for line in child.stderr:
-        lines.append(json.loads(line))  # every log line is JSON, uvicorn's too
-        if found := re.search(r"running on (http://\S+)", lines[-1]["message"]):
-            address = found[1]
-            break
-    assert address, lines
-    rest = threading.Thread(target=lambda: lines.extend(map(json.loads, child.stderr or ())))
-    rest.start()
-    try:
-        eventually(lambda: httpx.get(f"{address}/readyz").status_code == 200)
-        yield child, address
-    finally:
-        child.kill()
-        child.wait(WAIT_S)
-        rest.join(WAIT_S)
-        for stream in (child.stdin, child.stdout, child.stderr):
-            stream.close()
-
-
-def post(address: str, number: int) -> Later:
-    """POST /caption, later."""
-    files = {"file": ("a", clip(number))}
-    return Later(lambda: httpx.post(f"{address}/caption", files=files, timeout=WAIT_S))
-
-
-def tell(child: subprocess.Popen[str]) -> None:
-    """Let one batch go on."""
-    assert child.stdin
-    child.stdin.write("\n")
-    child.stdin.flush()
+def begun(process: Process, number: int) -> Later:
+    """POST /caption, later; the model has begun with it, and is stopped."""
+    process.tell("shut")
+    answer = Later(lambda: process.caption(clip(number)))
+    eventually(lambda: [number] in process.tell()["encoded"])
+    return answer
 
 
 def test_sigterm_finishes_what_was_accepted_and_exits_0() -> None:
-    with process(max_batch_size=1) as (child, address):
-        assert child.stdout
-        running_ = post(address, 5)
-        assert child.stdout.readline() == "encoding\n"
-        queued = post(address, 6)
-        eventually(lambda: "queue_depth 1.0" in httpx.get(f"{address}/metrics").text)
-        child.send_signal(signal.SIGTERM)
-        eventually(lambda: httpx.get(f"{address}/readyz").status_code == 503)
-        assert_problem(httpx.get(f"{address}/readyz"), 503, "shutting down")
-        assert httpx.get(f"{address}/livez").status_code == 200
-        assert_problem(post(address, 7).get(), 503, "shutting down")
-        tell(child)
-        assert running_.get().json()["caption"] == "sound 5"
-        assert child.stdout.readline() == "encoding\n"
-        tell(child)
+    with serving(max_batch_size=1) as process:
+        encoding = begun(process, 5)
+        queued = Later(lambda: process.caption(clip(6)))
+        eventually(lambda: process.metric("queue_depth") == 1)
+        process.child.send_signal(signal.SIGTERM)
+        eventually(lambda: process.http.get("/readyz").status_code == 503)
+        assert_problem(process.http.get("/readyz"), 503, says="shutting down")
+        assert process.http.get("/livez").status_code == 200
+        assert_problem(process.caption(clip(7)), 503, says="shutting down")
+        process.tell("open")
+        assert encoding.get().json()["caption"] == "sound 5"
         assert queued.get().json()["caption"] == "sound 6"
-        assert child.wait(WAIT_S) == 0
+        assert process.child.wait(WAIT_S) == 0
+        assert all(json.loads(line) for line in process.log), "every line of the log is JSON"
 
 
 def test_a_drain_that_does_not_end_answers_503_and_exits_1() -> None:
-    with process(drain_timeout_s=0.3) as (child, address):
-        assert child.stdout
-        hung = post(address, 5)
-        assert child.stdout.readline() == "encoding\n"
-        child.send_signal(signal.SIGTERM)
-        assert_problem(hung.get(), 503, "shut down before")
-        tell(child)
-        assert child.wait(WAIT_S) == 1
+    with serving(drain_timeout_s=0.3) as process:
+        hung = begun(process, 5)
+        process.child.send_signal(signal.SIGTERM)
+        assert_problem(hung.get(), 503, says="shut down before")
+        assert process.child.wait(WAIT_S) == 1
 
 
 def test_a_dead_model_thread_ends_the_process_with_1() -> None:
-    with process() as (child, address):
-        assert child.stdout
-        doomed = post(address, FATAL)
-        assert child.stdout.readline() == "encoding\n"
-        tell(child)
-        assert_problem(doomed.get(), 503, "restarted")
-        assert child.wait(WAIT_S) == 1
-
-
-if __name__ == "__main__":
-    sys.exit(serve(Settings(), Talkative()))
+    with serving() as process:
+        assert_problem(process.caption(clip(FATAL)), 503, says="restarted")
+        assert process.child.wait(WAIT_S) == 1

@@ -16,7 +16,8 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from deployment import (
+
+from tests.e2e.deployment import (
     DEPLOY,
     NAMES_PORT,
     PORT,
@@ -25,8 +26,9 @@ from deployment import (
     skip_if_taken,
     with_mounts,
 )
-from fake_pipeline import clip
-from faulty_service import WAIT_S, Process, eventually, in_parallel, serving
+from tests.support.captioner import clip
+from tests.support.client import WAIT_S, eventually, in_parallel
+from tests.support.process import Process, serving
 
 NAME_SERVER = "127.0.0.53"
 ADDRESSES = {"audiodiff-1": "127.0.0.2", "audiodiff-2": "127.0.0.3"}

@@ -1,7 +1,7 @@
 """Uploads that are damaged, forged or made to burst, against a process with the real decoders.
 
-No model computes: the pipeline is ``Decoding``. Whatever is sent, the answer is 200 or says what is
-wrong with it (4xx), and the process keeps its memory.
+No model computes: the captioner is ``Decoding``. Whatever is sent, the answer is 200 or says what
+is wrong with it (4xx), and the process keeps its memory.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
-import av
 import httpx
 import numpy as np
 import pytest
 import soundfile
-from faulty_service import Process, assert_problem, in_parallel, multipart, serving
 from numpy.typing import NDArray
+
+from tests.support.audio import by_ffmpeg, by_soundfile
+from tests.support.client import assert_problem, in_parallel, multipart
+from tests.support.process import Process, serving
 
 Samples = NDArray[np.float32]
 Random = np.random.Generator
 
 RATE = 16_000
+BIT_RATE = 64_000
 MIB = 1 << 20
 MUTANTS = 2000
 REFUSED = (400, 413, 415, 422)
@@ -41,26 +44,6 @@ def decoding() -> Iterator[Process]:
 # -- files ------------------------------------------------------------------------------------
 
 
-def by_soundfile(sound: Samples, kind: str, subtype: str | None = None, rate: int = RATE) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, sound, rate, format=kind, subtype=subtype)
-    return file.getvalue()
-
-
-def by_ffmpeg(
-    sound: Samples, kind: str, codec: str, rate: int = RATE, bit_rate: int = 64_000, **options: str
-) -> bytes:
-    file = io.BytesIO()
-    layout = "mono" if sound.shape[1] == 1 else "stereo"
-    with av.open(file, "w", format=kind, options=options) as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=bit_rate)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T), "fltp", layout)
-        frame.sample_rate, frame.pts = rate, 0
-        for part in (frame, None):
-            container.mux(stream.encode(part))
-    return file.getvalue()
-
-
 @cache
 def files() -> dict[str, bytes]:
     """A quarter of a second of a stereo tone in noise, in every format."""
@@ -68,18 +51,18 @@ def files() -> dict[str, bytes]:
     noise = np.random.default_rng(0).standard_normal((len(times), 2)) / 20
     sound = (0.4 * np.sin(2 * np.pi * 440 * times) + noise).astype(np.float32)
     return {
-        "wav-8": by_soundfile(sound, "WAV", "PCM_U8"),
-        "wav-16": by_soundfile(sound, "WAV", "PCM_16"),
-        "wav-24": by_soundfile(sound, "WAV", "PCM_24"),
-        "wav-32": by_soundfile(sound, "WAV", "PCM_32"),
-        "wav-float": by_soundfile(sound, "WAV", "FLOAT"),
-        "flac": by_soundfile(sound, "FLAC"),
-        "ogg-vorbis": by_soundfile(sound, "OGG", "VORBIS"),
-        "ogg-opus": by_soundfile(sound, "OGG", "OPUS"),
-        "mp3": by_soundfile(sound, "MP3"),
-        "m4a": by_ffmpeg(sound, "ipod", "aac"),
-        "aac": by_ffmpeg(sound, "adts", "aac"),
-        "webm": by_ffmpeg(sound, "webm", "libopus"),
+        "wav-8": by_soundfile(sound, RATE, "WAV", "PCM_U8"),
+        "wav-16": by_soundfile(sound, RATE, "WAV", "PCM_16"),
+        "wav-24": by_soundfile(sound, RATE, "WAV", "PCM_24"),
+        "wav-32": by_soundfile(sound, RATE, "WAV", "PCM_32"),
+        "wav-float": by_soundfile(sound, RATE, "WAV", "FLOAT"),
+        "flac": by_soundfile(sound, RATE, "FLAC"),
+        "ogg-vorbis": by_soundfile(sound, RATE, "OGG", "VORBIS"),
+        "ogg-opus": by_soundfile(sound, RATE, "OGG", "OPUS"),
+        "mp3": by_soundfile(sound, RATE, "MP3"),
+        "m4a": by_ffmpeg(sound, RATE, "ipod", "aac", BIT_RATE),
+        "aac": by_ffmpeg(sound, RATE, "adts", "aac", BIT_RATE),
+        "webm": by_ffmpeg(sound, RATE, "webm", "libopus", BIT_RATE),
     }
 
 
@@ -400,7 +383,7 @@ def flac_bomb() -> bytes:
 def mp3_bomb() -> bytes:
     """An hour: one frame of silence, again and again."""
     silence = np.zeros((8000, 1), np.float32)
-    data = by_ffmpeg(silence, "mp3", "libmp3lame", 8000, 8000, write_xing="0", id3v2_version="0")
+    data = by_ffmpeg(silence, 8000, "mp3", "libmp3lame", 8000, write_xing="0", id3v2_version="0")
     frame = data[72 * 8 : 72 * 9]
     assert frame[:2] == data[:2] == b"\xff\xe3"
     return frame * 50_000

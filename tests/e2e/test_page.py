@@ -15,11 +15,11 @@ import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import CHROMIUM, RATE, Hearing, chromium, file, hearing, sound, visit
-from faulty_service import eventually
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
-from threaded import WAIT_S
+
+from tests.e2e.browsing import CHROMIUM, RATE, Hearing, chromium, file, hearing, sound, visit
+from tests.support.client import WAIT_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -255,7 +255,7 @@ def test_with_the_keyboard_alone(page: Page) -> None:
     expect(lane(page, "A")).to_have_attribute("aria-valuetext", "5.0 of 5.0 seconds")
     tab_to(page.get_by_role("button", name="Swap"))
     page.keyboard.press("Enter")
-    expect(track(page, "A").locator(".name")).to_have_text("knocks.mp3")
+    expect(track(page, "A").locator(".name")).to_have_text("knocks.flac")
 
 
 # -- when it goes wrong -----------------------------------------------------------------------

@@ -10,16 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from fake_pipeline import clip
-from faulty_service import Process, serving
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.schemas import APIOperation, BaseSchema
 
+from tests.support.captioner import clip
+from tests.support.process import Process, serving
+
 FILES = [clip(number, seconds) for number in range(4) for seconds in (0.5, 2.0)]
 REFUSED = [b"", b"noise", clip(1, 99.0), clip(1, error="CorruptAudio")]
-BEAMS = 4  # the fake pipeline's own
+BEAMS = 4  # the fake captioner's own
 POSTS = {("POST", "/caption"), ("POST", "/difference")}
 GETS = {("GET", path) for path in ("/livez", "/readyz", "/healthz", "/info", "/metrics")}
 

@@ -1,4 +1,4 @@
-"""No server at all: the pipeline called in-process, on ideal batches or one request at a time.
+"""No server at all: the captioner called in-process, on ideal batches or one request at a time.
 
 Prints one line of JSON: requests a second on batches, and the median milliseconds of a request
 alone.

@@ -1,34 +1,44 @@
-"""Clips made in code: the same every time, decodable, mixed at matched power."""
+"""The clips to try: the page's own, decodable, mixed at matched power."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from cli import demo
 from cli import main as audiodiff
 from model.audio import decode
+from service.page import WEB
+
+RATE = 16_000
+SECONDS = 5.0
 
 
-def test_demo_clips_are_the_same_every_time_and_decode(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_demo_clips_are_the_pages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert audiodiff.main(["demo-clips", str(tmp_path / "new" / "one")]) == 0
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert audiodiff.main(["demo-clips", str(tmp_path / "two")]) == 0
-    assert {path.stem for path in written} == {*demo.SOUNDS, "siren-and-knocks"}
+    assert [path.stem for path in written] == [*demo.CLIPS]
     for path in written:
-        data = path.read_bytes()
-        assert data == (tmp_path / "two" / path.name).read_bytes()
-        clip = decode(data, demo.RATE)
+        clip = decode(path.read_bytes(), RATE)
         source = clip.source
-        assert (source.format, source.sample_rate, source.channels) == ("wav", demo.RATE, 1)
-        assert clip.duration_s == demo.SECONDS
+        assert (source.format, source.sample_rate, source.channels) == ("wav", RATE, 1)
+        assert clip.duration_s == SECONDS
         assert soundfile.info(path).subtype == "PCM_16"
         assert 0.1 < clip.samples.abs().max() < 0.96
+        bundled = decode((WEB / "demo" / f"{path.stem}.flac").read_bytes(), RATE)
+        assert torch.equal(bundled.samples, clip.samples)
+
+
+def test_the_page_has_each_sound_that_it_offers() -> None:
+    script = (WEB / "demo.js").read_text()
+    offered = {*re.findall(r'(?:file|input|reference): "([^"]+)"', script)}
+    assert len(offered) == 9
+    assert offered == {path.stem for path in (WEB / "demo").glob("*.flac")}
 
 
 def test_the_mixed_demo_clip_is_the_sum_of_the_two_at_matched_power(tmp_path: Path) -> None:

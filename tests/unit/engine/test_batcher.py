@@ -9,14 +9,8 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from engine.batcher import (
-    Batcher,
-    Closed,
-    DeadlinePassed,
-    Limits,
-    QueueFull,
-    WorkerDied,
-)
+from engine.batcher import Batcher, Limits
+from engine.errors import Closed, DeadlinePassed, QueueFull, WorkerDied
 
 WAIT_S = 20
 ROOMY = Limits(max_count=100, max_cost=1e9, max_queue=1000, max_queue_cost=1e9)

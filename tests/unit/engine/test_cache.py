@@ -7,17 +7,17 @@ import threading
 
 import torch
 
-from engine.cache import EncoderCache, Heard
+from engine.cache import CachedClip, EncoderCache
 from model.types import Encoded, SourceInfo
 
 FRAME_BYTES = 4 * 8 + 1  # eight features and the mask
 
 
-def heard(frames: int, number: float = 0.0) -> Heard:
+def cached(frames: int, number: float = 0.0) -> CachedClip:
     encoded = Encoded(
         torch.full((1, frames, 8), float(number)), torch.ones(1, frames, dtype=torch.bool)
     )
-    return Heard(SourceInfo(number, 44100, 1, "wav"), encoded)
+    return CachedClip(SourceInfo(number, 44100, 1, "wav"), encoded)
 
 
 def test_clips_of_one_length_are_told_apart_and_so_are_revisions() -> None:
@@ -29,26 +29,26 @@ def test_clips_of_one_length_are_told_apart_and_so_are_revisions() -> None:
 
 
 def test_size_is_that_of_the_tensors() -> None:
-    assert heard(10).size == 10 * FRAME_BYTES
+    assert cached(10).size == 10 * FRAME_BYTES
 
 
 def test_the_least_recently_used_go_first() -> None:
     cache = EncoderCache(3 * FRAME_BYTES, "r")
     for name in (b"a", b"b", b"c"):
-        cache.put(name, heard(1))
+        cache.put(name, cached(1))
     assert cache.get(b"a") is not None  # used again
-    cache.put(b"d", heard(1))
+    cache.put(b"d", cached(1))
     assert cache.get(b"b") is None
     assert all(cache.get(name) is not None for name in (b"a", b"c", b"d"))
-    cache.put(b"e", heard(3))
+    cache.put(b"e", cached(3))
     assert cache.size == 3 * FRAME_BYTES
     assert [name for name in (b"a", b"c", b"d", b"e") if cache.get(name)] == [b"e"]
 
 
 def test_what_is_larger_than_the_cache_is_not_kept_and_drops_nothing() -> None:
     cache = EncoderCache(3 * FRAME_BYTES, "r")
-    cache.put(b"a", heard(3))
-    cache.put(b"b", heard(4))
+    cache.put(b"a", cached(3))
+    cache.put(b"b", cached(4))
     assert cache.get(b"b") is None
     assert cache.get(b"a") is not None
 
@@ -56,7 +56,7 @@ def test_what_is_larger_than_the_cache_is_not_kept_and_drops_nothing() -> None:
 def test_a_clip_kept_again_counts_once() -> None:
     cache = EncoderCache(10 * FRAME_BYTES, "r")
     for number in (0.0, 1.0, 2.0, 3.0, 4.0):
-        cache.put(b"a", heard(2, number))
+        cache.put(b"a", cached(2, number))
     assert cache.size == 2 * FRAME_BYTES
     found = cache.get(b"a")
     assert found is not None
@@ -73,7 +73,7 @@ def test_it_stays_in_its_bound_under_threads() -> None:
             name = rng.randrange(40)
             found = cache.get(bytes([name]))
             if found is None:
-                cache.put(bytes([name]), heard(rng.randrange(1, 12), name))
+                cache.put(bytes([name]), cached(rng.randrange(1, 12), name))
             elif found.source.duration_s != name:
                 over.append(name)
             if not 0 <= cache.size <= 62 * FRAME_BYTES:  # the one being put may be on top
@@ -94,7 +94,7 @@ def test_a_kept_clip_keeps_nothing_of_its_batch() -> None:
     cache = EncoderCache(10**6, "r")
     batch = Encoded(torch.ones(16, 50, 8), torch.ones(16, 50, dtype=torch.bool))
     for number, clip in enumerate(batch.split()):
-        cache.put(bytes([number]), Heard(SourceInfo(1.0, 44100, 1, "wav"), clip))
+        cache.put(bytes([number]), CachedClip(SourceInfo(1.0, 44100, 1, "wav"), clip))
     for number in range(16):
         kept = cache.get(bytes([number]))
         assert kept is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +20,7 @@ from model.audio import DecodeLimits
 from model.captioner import CaptionerModel
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
 from model.types import Difference, Encoded, GenerationOptions, Waveform
+from tests.support.audio import by_soundfile
 
 MakeWaveform = Callable[..., Waveform]
 
@@ -39,9 +38,7 @@ def any_captioner(any_model: CaptionerModel, make_captioner: Callable[..., Capti
 
 
 def wav(samples: Tensor, rate: int) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples.numpy(), rate, format="WAV", subtype="FLOAT")
-    return file.getvalue()
+    return by_soundfile(samples.numpy(), rate, subtype="FLOAT")
 
 
 # -- prepare ----------------------------------------------------------------------------------

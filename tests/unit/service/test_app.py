@@ -7,25 +7,28 @@ import logging
 import sys
 
 import pytest
-from fake_pipeline import FakePipeline
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine import errors as engine_errors
+from engine.answer import Answer
 from model import errors as model_errors
-from service import errors, schemas
+from model.types import Caption, Description, Segment, SourceInfo
+from service import problems, schemas
 from service.app import create_app
 from service.logging import ConsoleFormatter, JsonFormatter
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
+from tests.support.captioner import FakeCaptioner
 
 
 @pytest.fixture
 def app() -> FastAPI:
-    return create_app(Settings(), FakePipeline())
+    return create_app(Settings(), FakeCaptioner())
 
 
-# -- errors -----------------------------------------------------------------------------------
+# -- problems ---------------------------------------------------------------------------------
 
 
 def _below(kind: type[Exception]) -> list[type[Exception]]:
@@ -34,7 +37,13 @@ def _below(kind: type[Exception]) -> list[type[Exception]]:
 
 def test_every_audio_error_is_the_clients() -> None:
     for kind in _below(model_errors.AudioError):
-        assert 400 <= errors.row_for(kind("x")).status < 500, kind
+        assert 400 <= problems.problem_type(kind("x")).status < 500, kind
+
+
+def test_every_error_of_the_engine_has_a_problem_of_its_own() -> None:
+    kinds = _below(engine_errors.EngineError)[1:]
+    assert engine_errors.QueueFull in kinds
+    assert set(kinds) <= set(problems.TABLE)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +61,11 @@ def test_every_audio_error_is_the_clients() -> None:
     ],
 )
 def test_an_errors_status(kind: type[Exception], status: int) -> None:
-    assert errors.row_for(kind("x")).status == status
+    assert problems.problem_type(kind("x")).status == status
 
 
 def test_slugs_are_distinct() -> None:
-    slugs = [row.slug for row in errors.TABLE.values()]
+    slugs = [known.slug for known in problems.TABLE.values()]
     assert len(set(slugs)) == len(slugs)
 
 
@@ -90,13 +99,13 @@ def test_each_problem_of_a_route_has_an_example(app: FastAPI) -> None:
         found = set()
         for status, response in responses.items():
             for slug, example in (
-                response["content"].get(errors.MEDIA_TYPE, {}).get("examples", {}).items()
+                response["content"].get(problems.MEDIA_TYPE, {}).get("examples", {}).items()
             ):
                 problem = schemas.Problem.model_validate(example["value"], extra="forbid")
                 assert str(problem.status) == status
                 assert problem.type.endswith(slug)
                 found.add(slug)
-        assert found == {row.slug for row in errors.TABLE.values()} - {errors.CLIENT_GONE}
+        assert found == {known.slug for known in problems.TABLE.values()} - {problems.CLIENT_GONE}
         assert {"400", "401", "413", "415", "422", "429", "500", "503", "504"} < set(responses)
     assert set(paths["/readyz"]["get"]["responses"]) == {"200", "503"}
 
@@ -112,9 +121,25 @@ def test_the_body_is_described_though_the_route_reads_it_itself(app: FastAPI) ->
 
 def test_keys_are_in_the_document_only_where_they_are_asked_for(app: FastAPI) -> None:
     assert "security" not in app.openapi()["paths"]["/caption"]["post"]
-    guarded = create_app(Settings(api_keys="k"), FakePipeline()).openapi()
+    guarded = create_app(Settings(api_keys="k"), FakeCaptioner()).openapi()
     assert len(guarded["paths"]["/caption"]["post"]["security"]) == 2
     assert "security" not in guarded["paths"]["/readyz"]["get"]
+
+
+def test_an_answer_has_each_field_of_its_response() -> None:
+    source = SourceInfo(1.0, 44_100, 2, "wav")
+    captions = (Caption("a dog", -0.5, 3), Caption("a cat", -0.75, 3))
+    said = Description(captions, None)
+    heard = Description(captions, (Segment(0.0, 0.5, None),))
+    of_the_request = {"id": "1", "timing_ms": dict.fromkeys(schemas.Timing.model_fields, 1.0)}
+    for kind, sources, descriptions in (
+        (schemas.CaptionResponse, {"file": source}, [said]),
+        (schemas.DifferenceResponse, {"input": source, "reference": source}, [heard, heard]),
+    ):
+        body = Answer(sources, descriptions, "tiny", "0", {}, 1).to_json() | of_the_request
+        assert set(body) == set(kind.model_fields)
+        response = kind.model_validate(body, strict=True, extra="forbid")
+        assert response.model_dump() == body
 
 
 # -- metrics ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from engine.settings import EngineSettings
 from service.settings import Settings
 
 # The HTTP contract's list, with its defaults.
@@ -101,3 +102,8 @@ def test_settings_are_frozen() -> None:
 
 def test_upload_limit_in_bytes() -> None:
     assert Settings(max_upload_mb=0.5).max_upload_bytes == 512 * 1024
+
+
+def test_the_engine_gets_its_own() -> None:
+    assert Settings().engine == EngineSettings()
+    assert Settings(max_queue=3, cache_mb=1.5).engine == EngineSettings(max_queue=3, cache_mb=1.5)

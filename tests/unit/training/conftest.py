@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,8 +13,6 @@ from training.captions import grammar
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50.read import Clip
 from training.scenes.scene import SoundBank
-
-sys.path.insert(0, str(Path(__file__).parent))  # makes ``file_server`` importable
 
 RATE = 8000
 SECONDS = 2

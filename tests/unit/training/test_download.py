@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from file_server import FileServer, serving
 
+from tests.unit.training.file_server import FileServer, serving
 from training.datasets.download import RETRIES, Remote, download
 from training.datasets.errors import DataError
 

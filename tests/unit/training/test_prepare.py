@@ -15,8 +15,8 @@ import numpy as np
 import py7zr
 import pytest
 import soundfile
-from file_server import FileServer, serving
 
+from tests.unit.training.file_server import FileServer, serving
 from training.__main__ import main
 from training.datasets.clotho import read as clotho
 from training.datasets.clotho.prepare import CLOTHO_CLIPS, prepare_clotho

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from shared_batches import STEPS, Regression, Samples, collate
 from torch import Tensor
 
+from tests.unit.training.shared_batches import STEPS, Regression, Samples, collate
 from training.fit import Budget, Stage, fit
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,15 +1,16 @@
-"""A captioner that costs nothing: a file is a line of JSON, a caption says the clip's number."""
+"""Captioners that cost nothing: a caption says the number that its clip is."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from model import errors
-from model.audio import DecodeLimits
+from model.audio import DecodeLimits, decode
 from model.types import (
     Caption,
     Description,
@@ -30,8 +31,8 @@ def clip(number: int, seconds: float = 1.0, error: str | None = None) -> bytes:
     return json.dumps({"number": number, "seconds": seconds, "error": error}).encode()
 
 
-class FakePipeline:
-    """Stops in ``warm_up`` and ``encode`` while their gates are closed."""
+class FakeCaptioner:
+    """A file is a line of JSON. ``warm_up`` and ``encode`` stop while their gates are closed."""
 
     name = "fake"
     revision = "0123abcd"
@@ -48,7 +49,7 @@ class FakePipeline:
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.prepared: list[int] = []
-        self.encoded: list[list[int]] = []
+        self.encoded: list[list[float]] = []
         self.described: list[tuple[int, GenerationOptions]] = []
         self.threads: set[str] = set()
 
@@ -71,7 +72,7 @@ class FakePipeline:
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         self.threads.add(threading.current_thread().name)
-        numbers = [int(clip.samples[0]) for clip in clips]
+        numbers = [clip.samples[0].item() for clip in clips]
         self.encoded.append(numbers)
         self.entered.release()
         assert self.gate.wait(60)
@@ -81,7 +82,7 @@ class FakePipeline:
             raise torch.OutOfMemoryError("secret internals")
         if FATAL in numbers:
             raise torch.AcceleratorError("secret internals")
-        return [Encoded(torch.full((1, 2, 1), float(n)), torch.ones(1, 2).bool()) for n in numbers]
+        return [Encoded(torch.full((1, 2, 1), n), torch.ones(1, 2).bool()) for n in numbers]
 
     def describe(
         self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
@@ -98,13 +99,27 @@ class FakePipeline:
     def _describe(
         options: GenerationOptions, clip: Encoded, reference: Encoded | None
     ) -> Description:
-        text = f"sound {int(clip.frames[0, 0, 0])}"
+        text = f"sound {_number(clip)}"
         timeline = None
         if reference is not None:
-            text += f" without {int(reference.frames[0, 0, 0])}"
+            text += f" without {_number(reference)}"
             timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
         captions = tuple(
             Caption(text if n == 0 else f"{text}, take {n}", -0.25 * (n + 1), tokens=3)
             for n in range(options.num_captions)
         )
         return Description(captions, timeline)
+
+
+class HearingCaptioner(FakeCaptioner):
+    """A file is audio of any format, and its number is its length in seconds."""
+
+    sample_rate = 16_000
+
+    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+        clip = decode(data, self.sample_rate, limits)
+        return replace(clip, samples=torch.full((1,), clip.duration_s))
+
+
+def _number(clip: Encoded) -> str:
+    return f"{clip.frames[0, 0, 0].item():.7g}"  # as many digits as float32 has

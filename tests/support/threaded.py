@@ -1,4 +1,4 @@
-"""A service in a thread of the tests, with a fake pipeline behind it."""
+"""A service in a thread of the tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import uvicorn
 
 from service.app import create_app
 from service.settings import Settings
-
-WAIT_S = 60
+from tests.support.client import WAIT_S
 
 
 class _Server(uvicorn.Server):
@@ -27,9 +26,9 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def in_thread(pipeline: Any, **settings: Any) -> Iterator[int]:
-    """Its port. At the end the pipeline's gates are opened, and the service stops."""
-    app = create_app(Settings(**{"decode_workers": 2, **settings}), pipeline)
+def in_thread(captioner: Any, **settings: Any) -> Iterator[int]:
+    """Its port. At the end the captioner's gates are opened, and the service stops."""
+    app = create_app(Settings(**{"decode_workers": 2, **settings}), captioner)
     server = _Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -39,7 +38,7 @@ def in_thread(pipeline: Any, **settings: Any) -> Iterator[int]:
         yield port
     finally:
         for gate in ("warm", "gate"):
-            if hasattr(pipeline, gate):
-                getattr(pipeline, gate).set()
+            if hasattr(captioner, gate):
+                getattr(captioner, gate).set()
         server.should_exit = True
         thread.join(WAIT_S)
