@@ -22,20 +22,14 @@ T = TypeVar("T")
 class AnyCaptioner(Protocol):
     """What the engine needs of a captioner; ``engine.captioner.Captioner`` is one."""
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def revision(self) -> str: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
-    @property
-    def dtype(self) -> torch.dtype: ...  # noqa: D102
-    @property
-    def sample_rate(self) -> int: ...  # noqa: D102
-    @property
-    def frame_s(self) -> float: ...  # noqa: D102
-    @property
-    def card(self) -> dict[str, object]: ...  # noqa: D102
+    name: str
+    revision: str
+    device: torch.device
+    dtype: torch.dtype
+    sample_rate: int
+    frame_s: float
+    card: dict[str, object]
+
     def check(self, options: GenerationOptions) -> None:
         """Raise OptionsError if the options cannot be met; thread-safe."""
 
