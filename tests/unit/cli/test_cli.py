@@ -25,7 +25,7 @@ from engine.captioner import Captioner
 from model import checkpoint
 from model.audio import DecodeLimits, decode
 from model.captioner import CaptionerModel
-from model.config import CaptionerConfig, DecoderConfig, EncoderConfig, FrontEndConfig
+from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from model.types import Caption, Description, Encoded, GenerationOptions, Segment, Waveform
 from service.settings import BUNDLED, Settings
 from training.captions.tokenizer import train_tokenizer
@@ -145,9 +145,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = CaptionerModel(
         CaptionerConfig(
-            front_end=FrontEndConfig(sample_rate=16_000, window=640, hop=320, n_fft=1024),
-            encoder=EncoderConfig(widths=(4, 8), pools=((4, 4), (4, 4))),
-            decoder=DecoderConfig(
+            encoder=Cnn14Config(
+                front_end=LogMelConfig(sample_rate=16_000, window=640, hop=320, n_fft=1024),
+                widths=(4, 8),
+                pools=((4, 4), (4, 4)),
+            ),
+            decoder=BartDecoderConfig(
                 vocab_size=len(tokenizer), width=16, layers=1, heads=2, ffn=32, max_positions=64
             ),
         )
