@@ -5,8 +5,7 @@ Shapes: S samples, T encoder frames.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,19 @@ from model.captioner import CaptionerModel
 from model.checkpoint import Checkpoint
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
 from model.types import (
+    MAX_BEAMS,
+    MAX_NEW_TOKENS,
     Caption,
     Description,
     Encoded,
     GenerationOptions,
     Segment,
+    Sequences,
     SourceInfo,
     Waveform,
 )
 
-MAX_BEAMS = 8
-MAX_NEW_TOKENS = 100
 DEFAULTS = GenerationOptions()
-_CPU_BUFFER = 16 << 20
-"""Bytes of the encoder's widest activation. Beyond 32 MiB glibc maps every buffer anew, and the
-page faults cost more than a larger batch saves."""
 
 
 class Captioner:
@@ -51,7 +48,7 @@ class Captioner:
         self.generation = loaded.generation
         self.device = device
         self.dtype: torch.dtype = loaded.model.dtype
-        self.sample_rate = loaded.model.config.front_end.sample_rate
+        self.sample_rate = loaded.model.encoder.sample_rate
         self.frame_s = loaded.model.encoder.frame_s
 
     @classmethod
@@ -94,7 +91,7 @@ class Captioner:
                 f"the clip lasts {waveform.duration_s:.3f} s, shorter than one encoder frame: "
                 f"send at least {shortest / self.sample_rate:.2f} s"
             )
-        longest_s = self.model.config.decoder.max_positions * self.frame_s
+        longest_s = self.model.decoder.max_positions * self.frame_s
         if waveform.duration_s >= longest_s:
             raise AudioTooLong(
                 f"the clip lasts {waveform.duration_s:.1f} s, longer than this model can hear: "
@@ -105,25 +102,7 @@ class Captioner:
     @torch.inference_mode()
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         """Encode clips; a clip's frames do not depend on the others."""
-        front_end = self.model.encoder.front_end
-        log_mels = [front_end(clip.samples[None].to(self.device))[0] for clip in clips]
-        return [one for row in self._rows(log_mels) for one in self.model.encode_row(row)]
-
-    def _rows(self, log_mels: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-        """All in one row on a GPU; on a CPU as many as fit ``_CPU_BUFFER``."""
-        config = self.model.config
-        frame = config.front_end.mels * config.encoder.widths[0] * self.dtype.itemsize
-        room = _CPU_BUFFER / frame if self.device.type == "cpu" else math.inf
-        row: list[Tensor] = []
-        taken = 0
-        for log_mel in log_mels:
-            size = self.model.encoder.fixed_frames or len(log_mel)
-            if row and taken + size > room:
-                yield row
-                row, taken = [], 0
-            row.append(log_mel)
-            taken += size
-        yield row
+        return self.model.encode_clips([clip.samples.to(self.device) for clip in clips])
 
     @torch.inference_mode()
     def describe(
@@ -146,7 +125,7 @@ class Captioner:
         found = self.model.decoder.generate(memory, **self._search(options))
         return [
             Description(
-                self._captions(found.tokens[row], found.scores[row]),
+                self._captions(found, row),
                 None
                 if reference is None
                 else self._timeline(None if memory.kept is None else memory.kept[row], clip),
@@ -207,12 +186,12 @@ class Captioner:
             "early_stopping": own.early_stopping,
         }
 
-    def _captions(self, tokens: Tensor, scores: Tensor) -> tuple[Caption, ...]:
-        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        lengths = (tokens != self.tokenizer.pad_token_id).sum(dim=1) - 1
+    def _captions(self, found: Sequences, row: int) -> tuple[Caption, ...]:
+        texts = self.tokenizer.batch_decode(found.tokens[row], skip_special_tokens=True)
+        scores, lengths = found.scores[row].tolist(), found.lengths[row].tolist()
         return tuple(
             Caption(text.strip(), round(score, 4), length)
-            for text, score, length in zip(texts, scores.tolist(), lengths.tolist(), strict=True)
+            for text, score, length in zip(texts, scores, lengths, strict=True)
         )
 
     def _timeline(self, kept: Tensor | None, clip: Encoded) -> tuple[Segment, ...]:

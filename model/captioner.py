@@ -1,89 +1,82 @@
-"""The whole road on one screen: waveforms -> frames -> difference -> tokens.
+"""The whole road on one screen, for every system: waveforms -> frames -> difference -> tokens.
 
-Shapes: B clips, R references, S samples, T frames, D features, L tokens.
+Shapes: B clips, R references, S samples, T frames, D features, L tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Linear, Module
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from model.adapters import ADAPTERS
 from model.config import CaptionerConfig
-from model.decoders.bart import Decoder, bart_config
+from model.contracts import Adapter, Decoder, DiffBlock, Encoder, Parts
+from model.decoders import DECODERS
 from model.difference import DIFFERENCES
-from model.encoders import ENCODERS, Cnn14
-from model.encoders.log_mel import LogMel
+from model.encoders import ENCODERS
 from model.types import Difference, Encoded
+
+
+def build(config: CaptionerConfig) -> Parts:
+    """The parts that ``config`` names, with fresh weights."""
+    encoder = ENCODERS[config.encoder.name](**config.encoder.keywords())
+    adapter = ADAPTERS[config.adapter.name](
+        inputs=encoder.width, width=config.decoder.width, **config.adapter.keywords()
+    )
+    difference = DIFFERENCES[config.difference.name](
+        width=adapter.width, **config.difference.keywords()
+    )
+    decoder = DECODERS[config.decoder.name](**config.decoder.keywords())
+    return Parts(encoder, adapter, difference, decoder)
 
 
 class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, unused-ignore]
     """Encoder, adapter, diff block and decoder (Audio Difference Learning, figure 1).
 
-    State-dict layout: ``encoder.norm``, ``encoder.blocks.N.{conv1,norm1,conv2,norm2}``,
-    ``adapter``, ``difference.{query,key,value}`` (masking only), ``decoder.bart`` (the Transformers
-    BART layout, its token embedding stored once).
+    In the state dict each part's weights lie under the name of its slot.
     """
 
     config_class = CaptionerConfig
     main_input_name = "samples"
     config: CaptionerConfig
-    _tied_weights_keys = {  # noqa: RUF012 - Transformers reads it off the class
-        f"decoder.bart.{copy}.weight": "decoder.bart.model.shared.weight"
-        for copy in ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
-    }
 
-    # The batch norms of a model loaded in half precision: a few thousand numbers, all felt.
-    _keep_in_fp32_modules_strict = {"encoder.norm", "norm1", "norm2"}  # noqa: RUF012
-
-    def __init__(self, config: CaptionerConfig) -> None:
-        """Build every part with fresh weights. ValueError: there is no part of that name."""
+    def __init__(self, config: CaptionerConfig, parts: Parts | None = None) -> None:
+        """Of the parts that ``config`` names, or of ``parts``, which it then says nothing about."""
         super().__init__(config)
-        front_end = LogMel(**config.front_end.model_dump())
-        build_encoder = _pick(ENCODERS, config.encoder.name, "encoder")
-        build_difference = _pick(DIFFERENCES, config.difference.name, "diff block")
-        self.encoder = cast(
-            Cnn14,
-            build_encoder(front_end=front_end, **config.encoder.model_dump(exclude={"name"})),
-        )
-        self.adapter = Linear(self.encoder.width, config.decoder.width)
-        self.difference = build_difference(width=config.decoder.width)
-        self.decoder = Decoder(bart_config(**config.decoder.model_dump()))
+        parts = parts or build(config)
+        self.encoder: Encoder = parts.encoder
+        self.adapter: Adapter = parts.adapter
+        self.difference: DiffBlock = parts.difference
+        self.decoder: Decoder = parts.decoder
         self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
 
     @property
     def dtype(self) -> torch.dtype:
-        """What frames and memory come in; batch norms may be more precise."""
-        return self.adapter.weight.dtype
+        """What memory comes in; an encoder's norms may be more precise."""
+        return next(self.decoder.parameters()).dtype
 
     def _init_weights(self, module: Any) -> None:
         """Every part initializes itself when it is built."""
 
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:
-        """[B, S], zero beyond ``lengths`` [B], at the front end's rate -> frames Z [B, T, D]."""
-        encoded = self.encoder(samples, lengths)
-        return Encoded(self.adapter(encoded.frames), encoded.mask)
+        """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""
+        return self.adapter(self.encoder(samples, lengths))
 
-    def encode_row(self, log_mels: Sequence[Tensor]) -> list[Encoded]:
-        """Log-mels [T, M] of several clips -> for each what ``encode`` says of it, unpadded."""
-        rows = [self.adapter(frames)[None] for frames in self.encoder.in_a_row(log_mels)]
-        return [
-            Encoded(frames, torch.ones_like(frames[..., 0], dtype=torch.bool)) for frames in rows
-        ]
+    def encode_clips(self, clips: Sequence[Tensor]) -> list[Encoded]:
+        """Waveforms [S] -> for each what ``encode`` says of it, unpadded."""
+        return [self.adapter(Encoded.of(frames)) for frames in self.encoder.encode(clips)]
 
     def compare(self, clips: Encoded, references: Encoded, rows: Tensor) -> Difference:
         """What each clip has that its reference has not; a clip without one passes untouched.
 
         ``rows`` [R] names, for each of the R references, the clip of the B it belongs to.
         """
-        part: Difference = self.difference(
-            Encoded(clips.frames[rows], clips.mask[rows]), references
-        )
+        part = self.difference(Encoded(clips.frames[rows], clips.mask[rows]), references)
         longest = max(clips.frames.shape[1], part.memory.shape[1])
 
         def place(whole: Tensor, piece: Tensor) -> Tensor:
@@ -117,10 +110,4 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             if len(reference_rows)
             else clips.take([])  # torch.stft takes no batch of none
         )
-        return cast(Tensor, self.decoder(self.compare(clips, references, reference_rows), tokens))
-
-
-def _pick(table: dict[str, type[Module]], name: str, kind: str) -> type[Module]:
-    if name not in table:
-        raise ValueError(f"there is no {kind} {name!r}: there is {', '.join(table)}")
-    return table[name]
+        return self.decoder(self.compare(clips, references, reference_rows), tokens)

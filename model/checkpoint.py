@@ -14,15 +14,19 @@ from typing import Any, cast
 import torch
 import yaml
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
+from model.contracts import Encoder
 from model.errors import CheckpointError
 
+WEIGHTS = "model.safetensors"
 FILES = (
     "config.json",
-    "model.safetensors",
+    WEIGHTS,
     "tokenizer.json",
     "tokenizer_config.json",
     "generation_config.json",
@@ -116,6 +120,33 @@ def save(
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     generation.save_pretrained(path)
+
+
+def save_encoder(path: Path, encoder: nn.Module, config: CaptionerConfig) -> None:
+    """Write an encoder alone, and the configuration of the captioner that it is for."""
+    path.mkdir(parents=True, exist_ok=True)
+    config.save_pretrained(path)
+    weights = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
+    save_file(weights, path / WEIGHTS, metadata={"format": "pt"})
+
+
+def load_encoder(encoder: Encoder, path: Path) -> None:
+    """Start an encoder from the one in ``path``: one saved alone or a whole checkpoint's.
+
+    Raises:
+        CheckpointError: there is none, or one of another size.
+    """
+    try:
+        weights = load_file(path / WEIGHTS)
+        encoder.load_state_dict(
+            {
+                key.removeprefix("encoder."): value
+                for key, value in weights.items()
+                if key.startswith("encoder.")
+            }
+        )
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"no encoder can be started from {path}: {error}") from error
 
 
 def revision(path: Path) -> str:

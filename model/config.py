@@ -1,24 +1,29 @@
-"""One ``config.json`` for the whole road, as frozen and strict sub-configurations.
+"""One ``config.json`` for the whole road: a frozen and strict configuration per part.
 
+A part's class is named after the part it configures, and its fields are that part's keywords.
 Defaults are the paper's full size (the DCASE 2023 task 6A baseline's network with the masking
 block of Audio Difference Learning, section 4.3.2); :func:`compact` is the bundled checkpoint's.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from transformers import PreTrainedConfig
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """Frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def keywords(self) -> dict[str, Any]:
+        """What the part is built with: plain values, without its name."""
+        return self.model_dump(exclude={"name"})
 
-class FrontEndConfig(_Strict):
+
+class LogMelConfig(Strict):
     """Log-mel settings; lengths in samples at ``sample_rate`` Hz."""
 
     sample_rate: int = 44_100
@@ -33,10 +38,11 @@ class FrontEndConfig(_Strict):
     """Added to the mel power before the logarithm."""
 
 
-class EncoderConfig(_Strict):
-    """Which encoder (a key of ``model.encoders.ENCODERS``) and its size."""
+class Cnn14Config(Strict):
+    """CNN14 of PANNs, at any width."""
 
-    name: str = "cnn14"
+    name: Literal["cnn14"] = "cnn14"
+    front_end: LogMelConfig = LogMelConfig()
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
     pools: tuple[tuple[int, int], ...] = ((2, 2),) * 6
     """Average pooling (time, mel) after each block."""
@@ -46,21 +52,34 @@ class EncoderConfig(_Strict):
     None: a clip keeps its length, and padding never changes a result."""
 
     @model_validator(mode="after")
-    def _one_pool_per_block(self) -> EncoderConfig:
+    def _one_pool_per_block(self) -> Cnn14Config:
         if len(self.widths) != len(self.pools):
             raise ValueError("encoder.widths and encoder.pools need one entry per block")
         return self
 
 
-class DifferenceConfig(_Strict):
-    """Which diff block: a key of ``model.difference.DIFFERENCES``."""
+class LinearAdapterConfig(Strict):
+    """One linear layer from the encoder's width to the decoder's."""
 
-    name: str = "masking"
+    name: Literal["linear"] = "linear"
 
 
-class DecoderConfig(_Strict):
+class MaskingConfig(Strict):
+    """Audio Difference Learning, section 4.3.2."""
+
+    name: Literal["masking"] = "masking"
+
+
+class SubtractionConfig(Strict):
+    """Audio Difference Learning, section 4.3.1."""
+
+    name: Literal["subtraction"] = "subtraction"
+
+
+class BartDecoderConfig(Strict):
     """BART's decoder; its encoder keeps only the positions and the layer norm."""
 
+    name: Literal["bart"] = "bart"
     vocab_size: int = 50_265
     width: int = 768
     layers: int = 6
@@ -74,34 +93,49 @@ class DecoderConfig(_Strict):
     eos_token_id: int = 2
 
 
+# A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
+EncoderConfig = Cnn14Config
+AdapterConfig = LinearAdapterConfig
+DifferenceConfig = Annotated[MaskingConfig | SubtractionConfig, Field(discriminator="name")]
+DecoderConfig = BartDecoderConfig
+
+
+class PartsConfig(Strict):
+    """One part per slot."""
+
+    encoder: EncoderConfig = Cnn14Config()
+    adapter: AdapterConfig = LinearAdapterConfig()
+    difference: DifferenceConfig = MaskingConfig()
+    decoder: DecoderConfig = BartDecoderConfig()
+
+
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]
     """What ``config.json`` holds; ``save_pretrained`` writes it and ``from_pretrained`` reads it.
 
     Raises:
-        pydantic.ValidationError: a sub-configuration has an unknown key or a wrong value.
+        pydantic.ValidationError: a part is unknown, has an unknown key or a wrong value.
         TypeError: an unknown key at the top level.
     """
 
     model_type = "audiodiff-captioner"
+    encoder: EncoderConfig
+    adapter: AdapterConfig
+    difference: DifferenceConfig
+    decoder: DecoderConfig
 
-    def __init__(
-        self,
-        front_end: dict[str, Any] | FrontEndConfig | None = None,
-        encoder: dict[str, Any] | EncoderConfig | None = None,
-        difference: dict[str, Any] | DifferenceConfig | None = None,
-        decoder: dict[str, Any] | DecoderConfig | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Parts left out take their defaults; ``kwargs`` are Transformers' own fields."""
+    def __init__(self, **kwargs: Any) -> None:
+        """Parts as configurations or as plain values; those left out take their defaults.
+
+        The other ``kwargs`` are Transformers' own fields.
+        """
+        given = {slot: kwargs.pop(slot) for slot in PartsConfig.model_fields if slot in kwargs}
         known = set(PreTrainedConfig.__dataclass_fields__) | {"model_type", "tie_word_embeddings"}
         unknown = sorted(k for k in kwargs if k not in known and not k.startswith("_"))
         if unknown:
             raise TypeError(f"unknown keys in the captioner's configuration: {', '.join(unknown)}")
         kwargs.pop("model_type", None)
-        self.front_end = FrontEndConfig.model_validate(front_end or {})
-        self.encoder = EncoderConfig.model_validate(encoder or {})
-        self.difference = DifferenceConfig.model_validate(difference or {})
-        self.decoder = DecoderConfig.model_validate(decoder or {})
+        for slot, part in PartsConfig(**given):
+            setattr(self, slot, part)
         fixed = {"is_encoder_decoder": True, "tie_word_embeddings": True}
         super().__init__(**{**kwargs, **fixed})
 
@@ -112,23 +146,22 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         plain: dict[str, Any] = super().to_dict()
-        for part in ("front_end", "encoder", "difference", "decoder"):
-            plain[part] = getattr(self, part).model_dump(mode="json")
-        return plain
+        parts = PartsConfig(**{slot: getattr(self, slot) for slot in PartsConfig.model_fields})
+        return plain | parts.model_dump(mode="json")
 
 
 def compact(vocab_size: int) -> CaptionerConfig:
     """The bundled checkpoint's size: a quarter of CNN14's widths at 16 kHz, 0.32 s per frame."""
     return CaptionerConfig(
-        front_end=FrontEndConfig(
-            sample_rate=16_000, window=640, hop=320, n_fft=1024, mels=64, floor=1e-6
-        ),
-        encoder=EncoderConfig(
+        encoder=Cnn14Config(
+            front_end=LogMelConfig(
+                sample_rate=16_000, window=640, hop=320, n_fft=1024, mels=64, floor=1e-6
+            ),
             widths=(16, 32, 64, 128, 256, 512),
             pools=((2, 2), (2, 2), (2, 2), (2, 2), (1, 2), (1, 2)),
             dropout=0.0,
         ),
-        decoder=DecoderConfig(
+        decoder=BartDecoderConfig(
             vocab_size=vocab_size, width=256, layers=3, heads=4, ffn=1024, max_positions=1024
         ),
     )

@@ -1,6 +1,6 @@
 """The few values that travel: bytes -> Waveform -> Encoded -> Difference -> Description.
 
-Shapes: B clips, S samples, T encoder frames, D features.
+Shapes: B clips, S samples, T encoder frames, D features, N captions per clip, L tokens.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ class Encoded:
         return Encoded(self.frames[list(rows)], self.mask[list(rows)])
 
     @staticmethod
+    def of(frames: Tensor) -> Encoded:
+        """One clip without padding: [T, D] -> [1, T, D]."""
+        return Encoded(frames[None], frames.new_ones(1, len(frames)).bool())
+
+    @staticmethod
     def join(clips: Sequence[Encoded]) -> Encoded:
         """Pad clips of one row each to a common length: the inverse of ``split``."""
         from torch.nn.utils.rnn import pad_sequence
@@ -94,11 +99,23 @@ class GenerationOptions:
     """How captions are searched for; ``None`` means the checkpoint's own setting."""
 
     num_beams: int | None = None
-    """1 (greedy) to 8."""
+    """1 (greedy) to ``MAX_BEAMS``."""
     num_captions: int = 1
     """1 to ``num_beams``: alternatives, best first."""
     max_new_tokens: int | None = None
-    """1 to 100."""
+    """1 to ``MAX_NEW_TOKENS``."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """What a decoder found for B clips: N token sequences each, best first."""
+
+    tokens: Tensor
+    """[B, N, L] without the start token, padded after the end-of-sentence token."""
+    lengths: Tensor
+    """[B, N] generated tokens, end-of-sentence included; a forced first one is not generated."""
+    scores: Tensor
+    """[B, N] mean log-probability per generated token."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.captioner import CaptionerModel
+from model.contracts import Encoder
 from model.encoders import Cnn14
 from model.types import Encoded
 from training.scenes.augment import SpecAugment
@@ -50,7 +51,7 @@ class TagHead(nn.Module):
 class Tagging(nn.Module):
     """Encoder pretraining, first half: the kinds in a scene."""
 
-    def __init__(self, encoder: Cnn14, kinds: int) -> None:
+    def __init__(self, encoder: Encoder, kinds: int) -> None:
         """``kinds`` is K."""
         super().__init__()
         self.encoder = encoder
@@ -77,7 +78,7 @@ class Comparing(nn.Module):
         self.adapter = captioner.adapter
         self.difference = captioner.difference
         self.augment = SpecAugment()
-        self.head = TagHead(captioner.adapter.out_features, kinds)
+        self.head = TagHead(captioner.adapter.width, kinds)
 
     def forward(self, samples: Tensor, active: Tensor) -> dict[str, Tensor]:
         """``samples`` [2 B, S], ``active`` [3 B, T, K], as ``comparing.collate`` lays them out.
@@ -86,7 +87,7 @@ class Comparing(nn.Module):
         are those of both.
         """
         heard = _hear(self.encoder, self.augment, samples)
-        both = Encoded(self.adapter(heard.frames), heard.mask)
+        both = self.adapter(heard)
         pairs = len(samples) // 2
         inputs, references = both.take(range(pairs)), both.take(range(pairs, 2 * pairs))
         memory = self.difference(inputs, references).memory
@@ -94,7 +95,8 @@ class Comparing(nn.Module):
         return {"loss": scenes + self.head.loss(memory, active[2 * pairs :])}
 
 
-def _hear(encoder: Cnn14, augment: SpecAugment, samples: Tensor) -> Encoded:
+def _hear(encoder: Encoder, augment: SpecAugment, samples: Tensor) -> Encoded:
+    assert isinstance(encoder, Cnn14)  # augmentation comes between its front end and its network
     log_mel = augment(encoder.front_end(samples))
     frames = torch.full((len(samples),), log_mel.shape[1], device=samples.device)
     return encoder.from_log_mel(log_mel, frames)
@@ -130,6 +132,6 @@ class Captioning(nn.Module):
         logits = self.captioner(
             samples, lengths, tokens, reference_samples, reference_lengths, reference_rows
         )
-        padding = self.captioner.config.decoder.pad_token_id
+        padding = self.captioner.decoder.pad_token_id
         loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)
         return {"loss": loss}

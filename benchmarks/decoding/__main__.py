@@ -63,7 +63,7 @@ def rows() -> Iterator[Row]:
 @torch.inference_mode()
 def heard(model: CaptionerModel, batch: int) -> Difference:
     """The memories of so many sounds made in code, 3 to 10 s long."""
-    rate = model.config.front_end.sample_rate
+    rate = model.encoder.sample_rate
     names = sorted(SOUNDS)
     clips = []
     for number in range(batch):
@@ -149,7 +149,7 @@ def bound(row: Row, ours: float) -> str:
     decoder = row.model.decoder
     search = searches(row)["ours"]
     best = search()[:, 0]
-    tokens = (best != decoder.bart.config.pad_token_id).sum(dim=1).float().mean()
+    tokens = (best != decoder.pad_token_id).sum(dim=1).float().mean()
     found = floor.count(decoder.bart, search)
     lines = len(row.memory.memory) * row.beams
     seconds = found.seconds(

@@ -13,7 +13,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.decoders.bart_steps import IncrementalDecoder
+from model.decoders.bart_steps import BartSteps
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Floor:
 
 def count(bart: nn.Module, run: Callable[[], object]) -> Floor:
     """What ``run``, a search of ours with this decoder, takes."""
-    with patch.object(
-        IncrementalDecoder, "_run", autospec=True, side_effect=IncrementalDecoder._run
-    ) as step:
+    with patch.object(BartSteps, "_run", autospec=True, side_effect=BartSteps._run) as step:
         run()
     steps = step.call_count
     with FlopCounterMode(display=False) as flop:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.decoders.bart import Decoder
+from model.decoders import BartDecoder
 from model.types import Difference
 
 
 @torch.inference_mode()
 def generate(
-    decoder: Decoder,
+    decoder: BartDecoder,
     difference: Difference,
     *,
     num_captions: int,
@@ -22,7 +22,7 @@ def generate(
     min_length: int,
     **options: Any,
 ) -> Tensor:
-    """[B, N, L] tokens without the start token; options as ``Decoder.generate`` has them."""
+    """[B, N, L] tokens without the start token; options as ``BartDecoder.generate`` has them."""
     bart = decoder.bart
     memory = bart.get_encoder()(
         inputs_embeds=difference.memory, attention_mask=difference.mask

@@ -11,54 +11,62 @@ import torch
 from torch import Tensor, nn
 from transformers import BartConfig, BartForConditionalGeneration
 
-from model.decoders.bart_steps import IncrementalDecoder, Weights
-from model.decoders.search import Search, Sequences, search
-from model.types import Difference
+from model.decoders.bart_steps import BartSteps, Weights
+from model.decoders.search import Search, search
+from model.types import Difference, Sequences
 
 
-def bart_config(
-    *,
-    vocab_size: int,
-    width: int,
-    layers: int,
-    heads: int,
-    ffn: int,
-    dropout: float,
-    max_positions: int,
-    bos_token_id: int,
-    pad_token_id: int,
-    eos_token_id: int,
-) -> BartConfig:
-    """BART with no encoder layer: positions and layer norm over the memory remain of it."""
-    return BartConfig(
-        vocab_size=vocab_size,
-        d_model=width,
-        encoder_layers=0,
-        decoder_layers=layers,
-        encoder_attention_heads=heads,
-        decoder_attention_heads=heads,
-        encoder_ffn_dim=ffn,
-        decoder_ffn_dim=ffn,
-        dropout=dropout,
-        max_position_embeddings=max_positions,
-        bos_token_id=bos_token_id,
-        pad_token_id=pad_token_id,
-        eos_token_id=eos_token_id,
-        decoder_start_token_id=eos_token_id,
-    )
+class BartDecoder(nn.Module):
+    """Memory -> tokens: logits for training, generation for use, one set of weights.
 
+    BART with no encoder layer: positions and layer norm over the memory remain of its encoder.
+    """
 
-class Decoder(nn.Module):
-    """Memory -> tokens: logits for training, generation for use, one set of weights."""
-
-    def __init__(self, config: BartConfig) -> None:
-        """``config`` is :func:`bart_config`'s."""
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        width: int,
+        layers: int,
+        heads: int,
+        ffn: int,
+        dropout: float,
+        max_positions: int,
+        bos_token_id: int,
+        pad_token_id: int,
+        eos_token_id: int,
+    ) -> None:
+        """``width`` is D, ``ffn`` that of the feed-forward layers."""
         super().__init__()
         # Any: Transformers' annotations of generate do not fit its own models.
-        self.bart: Any = BartForConditionalGeneration(config)
+        self.bart: Any = BartForConditionalGeneration(
+            BartConfig(
+                vocab_size=vocab_size,
+                d_model=width,
+                encoder_layers=0,
+                decoder_layers=layers,
+                encoder_attention_heads=heads,
+                decoder_attention_heads=heads,
+                encoder_ffn_dim=ffn,
+                decoder_ffn_dim=ffn,
+                dropout=dropout,
+                max_position_embeddings=max_positions,
+                bos_token_id=bos_token_id,
+                pad_token_id=pad_token_id,
+                eos_token_id=eos_token_id,
+                decoder_start_token_id=eos_token_id,
+            )
+        )
         # A place in a clip longer than any heard in training then adds nothing, not noise.
         nn.init.zeros_(self.bart.model.encoder.embed_positions.weight)
-        self._joined: tuple[list[tuple[int, int]], Weights] | None = None
+        # Transformers collects from a model's children which weights are stored once.
+        self.all_tied_weights_keys = {
+            f"bart.{copy}": f"bart.{source}"
+            for copy, source in self.bart.all_tied_weights_keys.items()
+        }
+        self.max_positions = max_positions
+        self.pad_token_id = pad_token_id
+        self._weights: tuple[list[tuple[int, int]], Weights] | None = None
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
@@ -89,14 +97,14 @@ class Decoder(nn.Module):
         ``min_length`` counts as Transformers does, start and first token included.
         """
         config = self.bart.config
-        frames, mask = difference.memory, difference.mask
+        memory, mask = difference.memory, difference.mask
         max_length = max_new_tokens + 2
         prompt = torch.tensor(
-            [[config.decoder_start_token_id, config.bos_token_id]], device=frames.device
+            [[config.decoder_start_token_id, config.bos_token_id]], device=memory.device
         )
         return search(
-            IncrementalDecoder(self._weights(), frames, mask, num_beams, max_new_tokens),
-            prompt.expand(len(frames), -1),
+            BartSteps(self._step_weights(), memory, mask, num_beams, max_new_tokens),
+            prompt.expand(len(memory), -1),
             Search(
                 num_beams=num_beams,
                 num_captions=num_captions,
@@ -110,12 +118,12 @@ class Decoder(nn.Module):
             ),
         )
 
-    def _weights(self) -> Weights:
+    def _step_weights(self) -> Weights:
         """The weights as steps want them; joined anew if a parameter has changed or moved."""
         state = [(each.data_ptr(), each._version) for each in self.bart.parameters()]
-        if self._joined is None or self._joined[0] != state:
-            self._joined = (state, Weights.of(self.bart))
-        return self._joined[1]
+        if self._weights is None or self._weights[0] != state:
+            self._weights = (state, Weights.of(self.bart))
+        return self._weights[1]
 
     def _shifted(self, tokens: Tensor) -> Tensor:
         """What the decoder sees before each token: the start token, then all but the last."""

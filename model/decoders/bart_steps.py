@@ -3,7 +3,7 @@
 On a small decoder a step's time is that of its many small operations, so there are few: query, key
 and value come of one product, those of the memory of one for all layers, once per clip, and the
 beams of a clip are queries of one attention. Nor is the self-attention cache ever reordered: it
-holds what every beam has said, and a mask tells each beam which of it is its own past.
+holds the tokens of every beam, and a mask tells each beam which of it is its own past.
 
 Shapes: B clips, N beams, T frames, H heads, D features, P prompt tokens, K cached tokens, Q queries
 per clip (N, or P in ``prefill``), V vocabulary.
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class IncrementalDecoder:
-    """A decoder with B memories at hand, and N sentences begun on each."""
+class BartSteps:
+    """A decoder with B memories at hand, and N sentences begun on each (``NextTokens``)."""
 
     def __init__(
-        self, weights: Weights, frames: Tensor, mask: Tensor, beams: int, max_steps: int
+        self, weights: Weights, memory: Tensor, mask: Tensor, beams: int, max_steps: int
     ) -> None:
-        """``frames`` [B, T, D] are what the captions are of, ``mask`` [B, T] bool.
+        """``memory`` [B, T, D] is what the captions are of, ``mask`` [B, T] bool.
 
         ``max_steps`` is how often ``step`` may be called.
         """
@@ -33,72 +33,74 @@ class IncrementalDecoder:
         self._beams = beams
         self._max_steps = max_steps
         self._tokens = 0
-        # Masks are additive, the same for all heads: 0 for what is heard, else -inf.
-        self._heard = _additive(mask, frames.dtype)[:, None, None]  # [B, 1, 1, T]
-        self._cross = self._listen(frames)  # [2 * layers, B, H, T, D / H]
-        self._cache = frames.new_empty(0)  # [2 * layers, B, H, K, D / H]; made by ``prefill``
-        self._past = frames.new_empty(0)  # [B, 1, N, K]: whose past each cached token is
-        self._own = frames.new_empty(0)  # [N, N]: the tokens of one step are each beam's own
+        # Masks are additive, the same for all heads: 0 for what is attended to, else -inf.
+        self._cross_mask = _additive(mask, memory.dtype)[:, None, None]  # [B, 1, 1, T]
+        self._cross_cache = self._cross_keys_values(memory)  # [2 * layers, B, H, T, D / H]
+        self._self_cache = memory.new_empty(0)  # [2 * layers, B, H, K, D / H]; made by ``prefill``
+        self._self_mask = memory.new_empty(0)  # [B, 1, N, K]: whose past each cached token is
+        self._own_mask = memory.new_empty(0)  # [N, N]: the tokens of one step are each beam's own
 
     def prefill(self, tokens: Tensor) -> Tensor:
         """Begin every sentence with ``tokens`` [B, P] -> logits [B, 1, V] of what follows."""
         clips, count = tokens.shape
-        each, _, heads, _, size = self._cross.shape
+        each, _, heads, _, size = self._cross_cache.shape
         room = count + self._beams * self._max_steps
-        self._cache = self._cross.new_empty(each, clips, heads, room, size)
-        self._past = self._cross.new_zeros(clips, 1, self._beams, count)
+        self._self_cache = self._cross_cache.new_empty(each, clips, heads, room, size)
+        self._self_mask = self._cross_cache.new_zeros(clips, 1, self._beams, count)
         every = torch.eye(self._beams, dtype=torch.bool, device=tokens.device)
-        self._own = _additive(every, self._cross.dtype)
+        self._own_mask = _additive(every, self._cross_cache.dtype)
         before = torch.ones(count, count, dtype=torch.bool, device=tokens.device).tril()
-        places = self._weights.places[:count].repeat(clips, 1)
-        return self._run(tokens, places, _additive(before, self._cross.dtype), 0)[:, -1:]
+        positions = self._weights.positions[:count].repeat(clips, 1)
+        return self._run(tokens, positions, _additive(before, self._cross_cache.dtype), 0)[:, -1:]
 
     def step(self, tokens: Tensor, parents: Tensor) -> Tensor:
-        """Go on: beam n says ``tokens``[b, n] after what beam ``parents``[b, n] had said.
+        """Go on: beam n adds ``tokens``[b, n] to what beam ``parents``[b, n] had.
 
         Both are [B, N]. Returns logits [B, N, V].
         """
-        used = self._past.shape[3]
-        past = self._past.gather(2, parents[:, None, :, None].expand(-1, -1, -1, used))
-        own = self._own.expand(len(parents), 1, -1, -1)
-        self._past = torch.cat([past, own], dim=3)
-        return self._run(tokens, self._weights.places[self._tokens], self._past, used)
+        used = self._self_mask.shape[3]
+        past = self._self_mask.gather(2, parents[:, None, :, None].expand(-1, -1, -1, used))
+        own = self._own_mask.expand(len(parents), 1, -1, -1)
+        self._self_mask = torch.cat([past, own], dim=3)
+        return self._run(tokens, self._weights.positions[self._tokens], self._self_mask, used)
 
     def take(self, rows: Tensor) -> None:
         """Go on with these clips alone."""
-        self._heard = self._heard[rows]
-        self._past = self._past[rows]
-        self._cross = self._cross[:, rows]
-        self._cache = self._cache[:, rows]
+        self._cross_mask = self._cross_mask[rows]
+        self._self_mask = self._self_mask[rows]
+        self._cross_cache = self._cross_cache[:, rows]
+        self._self_cache = self._self_cache[:, rows]
 
-    def _run(self, tokens: Tensor, places: Tensor, past: Tensor, start: int) -> Tensor:
+    def _run(self, tokens: Tensor, positions: Tensor, mask: Tensor, start: int) -> Tensor:
         """[B, Q] -> logits [B, Q, V]; their keys and values are cached from ``start`` on.
 
-        ``places`` broadcasts to [B * Q, D]; ``past`` to [B, 1, Q, K], additive.
+        ``positions`` broadcasts to [B * Q, D]; ``mask`` to [B, 1, Q, K], additive.
         """
         clips, count = tokens.shape
         heads = self._weights.heads
         self._tokens += 1 if start else count
         end = start + count
-        x = self._weights.begin(F.embedding(tokens.flatten(), self._weights.words) + places)
+        x = F.embedding(tokens.flatten(), self._weights.embedding) + positions
+        x = self._weights.embedding_norm(x)
         for number, layer in enumerate(self._weights.layers):
-            now = layer.ask_self(x).view(clips, count, 3, heads, -1).permute(2, 0, 3, 1, 4)
-            cache = self._cache[2 * number : 2 * number + 2, :, :, :end]
-            cache[:, :, :, start:] = now[1:]
-            x = layer.after_self(x + layer.answer_self(_attend(now[0], cache, past)))
-            query = layer.ask_memory(x).view(clips, count, heads, -1).transpose(1, 2)
-            heard = _attend(query, self._cross[2 * number : 2 * number + 2], self._heard)
-            x = layer.after_memory(x + layer.answer_memory(heard))
-            x = layer.after_thought(x + layer.narrow(F.gelu(layer.widen(x))))
-        return self._weights.output(x.float()).view(clips, count, -1)
+            qkv = layer.self_qkv(x).view(clips, count, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            cache = self._self_cache[2 * number : 2 * number + 2, :, :, :end]
+            cache[:, :, :, start:] = qkv[1:]
+            x = layer.self_norm(x + layer.self_out(_attend(qkv[0], cache, mask)))
+            query = layer.cross_q(x).view(clips, count, heads, -1).transpose(1, 2)
+            cache = self._cross_cache[2 * number : 2 * number + 2]
+            attended = _attend(query, cache, self._cross_mask)
+            x = layer.cross_norm(x + layer.cross_out(attended))
+            x = layer.final_norm(x + layer.fc2(F.gelu(layer.fc1(x))))
+        return self._weights.lm_head(x.float()).view(clips, count, -1)
 
-    def _listen(self, frames: Tensor) -> Tensor:
+    def _cross_keys_values(self, memory: Tensor) -> Tensor:
         """Keys and values of [B, T, D] for each layer: [2 * layers, B, H, T, D / H]."""
         weights = self._weights
-        clips, count, _ = frames.shape
-        memory = weights.memory(frames + weights.memory_places[:count])
-        listened = weights.listen(memory.flatten(0, 1))
-        split = listened.view(clips, count, 2 * len(weights.layers), weights.heads, -1)
+        clips, count, _ = memory.shape
+        memory = weights.memory_norm(memory + weights.memory_positions[:count])
+        kv = weights.cross_kv(memory.flatten(0, 1))
+        split = kv.view(clips, count, 2 * len(weights.layers), weights.heads, -1)
         return split.permute(2, 0, 3, 1, 4).contiguous()
 
 
@@ -120,19 +122,19 @@ class Weights:
     """A decoder's weights as its steps want them: joined, and laid out for few rows."""
 
     heads: int
-    memory_places: Tensor
+    memory_positions: Tensor
     """[T, D]"""
-    memory: _Norm
+    memory_norm: _Norm
     """What is left of BART's encoder when it has no layers."""
-    listen: _Linear
+    cross_kv: _Linear
     """Keys and values of all layers: D -> 2 * layers * D."""
-    words: Tensor
+    embedding: Tensor
     """[V, D]"""
-    places: Tensor
+    positions: Tensor
     """[L, D]"""
-    begin: _Norm
+    embedding_norm: _Norm
     layers: list[_Layer]
-    output: _Linear
+    lm_head: _Linear
     """In float32: half-precision logits are too coarse to tell close candidates apart."""
 
     @staticmethod
@@ -198,16 +200,16 @@ class _Norm:
 class _Layer:
     """A decoder layer's maps, in the order of their use."""
 
-    ask_self: _Linear
+    self_qkv: _Linear
     """Query, key and value: D -> 3 D."""
-    answer_self: _Linear
-    after_self: _Norm
-    ask_memory: _Linear
-    answer_memory: _Linear
-    after_memory: _Norm
-    widen: _Linear
-    narrow: _Linear
-    after_thought: _Norm
+    self_out: _Linear
+    self_norm: _Norm
+    cross_q: _Linear
+    cross_out: _Linear
+    cross_norm: _Norm
+    fc1: _Linear
+    fc2: _Linear
+    final_norm: _Norm
 
     @staticmethod
     def of(layer: Any) -> _Layer:

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from model.types import Sequences
+
 _NEVER = -1e9
 """The rank of what is not there."""
 
@@ -32,31 +34,21 @@ class Search:
     pad_token_id: int
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """Token sequences found for B clips, best first, N per clip."""
-
-    tokens: Tensor
-    """[B, N, L] without the start token, padded after the end-of-sentence token."""
-    scores: Tensor
-    """[B, N] mean log-probability per generated token."""
-
-
 class NextTokens(Protocol):
-    """What says which token may follow; ``model.decoders.bart_steps.IncrementalDecoder`` is one."""
+    """What says which token may follow; ``model.decoders.bart_steps.BartSteps`` is one."""
 
     def prefill(self, tokens: Tensor) -> Tensor:
         """Begin every sentence with ``tokens`` [B, P] -> logits [B, 1, V]."""
 
     def step(self, tokens: Tensor, parents: Tensor) -> Tensor:
-        """Add ``tokens`` [B, N] to what the beams ``parents`` [B, N] said -> logits [B, N, V]."""
+        """Add ``tokens`` [B, N] to those of the beams ``parents`` [B, N] -> logits [B, N, V]."""
 
     def take(self, rows: Tensor) -> None:
         """Go on with these clips alone."""
 
 
 def search(decoder: NextTokens, prompt: Tensor, how: Search) -> Sequences:
-    """Beam search from ``prompt`` [B, P], of which the first token is not returned.
+    """Beam search from ``prompt`` [B, 2], of which the first token is not returned.
 
     A sentence's rank is its log-probability over its length (the first prompt token left out) to
     the power of the length penalty; a clip is done when it has N sentences and, unless
@@ -65,20 +57,20 @@ def search(decoder: NextTokens, prompt: Tensor, how: Search) -> Sequences:
     choice is ``torch.topk``'s, as in Transformers.
     """
     clips, length = prompt.shape
-    found = _Found(clips, how, prompt)
+    finished = _Finished(clips, how, prompt)
     rows = torch.arange(clips, device=prompt.device)
     beams = _Beams.begin(prompt, how)
     logits = decoder.prefill(prompt)
     while True:
         candidates = _extend(beams, logits, length, how)
-        before, beams = beams, _survivors(beams, candidates, length, how)
-        done = found.update(rows, before, candidates, beams.total, length, how)
+        before, beams = beams, _running(beams, candidates, length, how)
+        done = finished.update(rows, before, candidates, beams.total, length, how)
         length += 1
-        finished = int(done.sum())
-        if length == how.max_length or finished == len(done):
-            return found.sequences()
+        over = int(done.sum())
+        if length == how.max_length or over == len(done):
+            return finished.sequences()
         # A finished clip is only ballast; but to leave it behind is to copy all the others.
-        if 4 * finished >= len(done):
+        if 4 * over >= len(done):
             rest = (~done).nonzero().squeeze(1)
             rows, beams = rows[rest], beams.take(rest)
             decoder.take(rest)
@@ -93,7 +85,7 @@ class _Beams:
     """[B, N, max_length]"""
     total: Tensor
     """[B, N] what they are ranked by: log-probability."""
-    spoken: Tensor
+    score: Tensor
     """[B, N] log-probability of what was generated."""
     parents: Tensor
     """[B, N]: which beam before the last step each one continues."""
@@ -110,7 +102,7 @@ class _Beams:
         return _Beams(tokens, total, nothing, nothing.long())
 
     def take(self, rows: Tensor) -> _Beams:
-        return _Beams(self.tokens[rows], self.total[rows], self.spoken[rows], self.parents[rows])
+        return _Beams(self.tokens[rows], self.total[rows], self.score[rows], self.parents[rows])
 
 
 @dataclass(frozen=True)
@@ -120,7 +112,7 @@ class _Candidates:
     token: Tensor
     total: Tensor
     """Log-probability, a forced end counted as certain."""
-    spoken: Tensor
+    score: Tensor
     """Log-probability of what was generated, a forced end counted as it is."""
     parents: Tensor
     ended: Tensor
@@ -148,14 +140,14 @@ def _extend(beams: _Beams, logits: Tensor, length: int, how: Search) -> _Candida
     return _Candidates(
         token,
         total,
-        beams.spoken.gather(1, parents) + last,
+        beams.score.gather(1, parents) + last,
         parents,
         torch.ones_like(token, dtype=torch.bool) if forced else token == how.eos_token_id,
     )
 
 
-def _say(beams: _Beams, parents: Tensor, token: Tensor, length: int) -> Tensor:
-    """[B, X, max_length]: what the beams ``parents`` [B, X] said, and now ``token`` [B, X]."""
+def _append(beams: _Beams, parents: Tensor, token: Tensor, length: int) -> Tensor:
+    """[B, X, max_length]: the tokens of the beams ``parents`` [B, X], and now ``token`` [B, X]."""
     tokens = _gather(beams.tokens, parents)
     tokens[..., length] = token
     return tokens
@@ -171,16 +163,16 @@ def _ban_repeats(log_p: Tensor, tokens: Tensor, size: int) -> None:
     log_p.scatter_add_(-1, grams[..., -1], torch.where(same, -torch.inf, 0.0))
 
 
-def _survivors(beams: _Beams, candidates: _Candidates, length: int, how: Search) -> _Beams:
+def _running(beams: _Beams, candidates: _Candidates, length: int, how: Search) -> _Beams:
     """The N best candidates that have not ended."""
     total, order = candidates.total.masked_fill(candidates.ended, _NEVER).topk(how.num_beams)
-    parents, token, spoken = (
-        each.gather(1, order) for each in (candidates.parents, candidates.token, candidates.spoken)
+    parents, token, score = (
+        each.gather(1, order) for each in (candidates.parents, candidates.token, candidates.score)
     )
-    return _Beams(_say(beams, parents, token, length), total, spoken, parents)
+    return _Beams(_append(beams, parents, token, length), total, score, parents)
 
 
-class _Found:
+class _Finished:
     """The N best finished sentences of each clip, and what becomes of them."""
 
     def __init__(self, clips: int, how: Search, like: Tensor) -> None:
@@ -198,13 +190,13 @@ class _Found:
         rows: Tensor,
         beams: _Beams,
         candidates: _Candidates,
-        going_on: Tensor,
+        running: Tensor,
         length: int,
         how: Search,
     ) -> Tensor:
         """Take in what has ended among ``candidates``.
 
-        They extend ``beams``, those of the clips ``rows``; ``going_on`` [B, N] is the
+        They extend ``beams``, those of the clips ``rows``; ``running`` [B, N] is the
         log-probability of the beams that are left. Returns [B] bool: whose search is over.
         """
         size = how.num_beams
@@ -215,23 +207,29 @@ class _Found:
             rank = torch.cat([self._rank[rows], rank.masked_fill(~best, _NEVER)], dim=1)
             self._rank[rows], order = rank.topk(size)
             for kept, new in (
-                (self._tokens, _say(beams, *best_ones, length)),
+                (self._tokens, _append(beams, *best_ones, length)),
                 # Neither the start nor the forced first token was generated.
-                (self._mean, candidates.spoken[:, :size] / (length - 1)),
+                (self._mean, candidates.score[:, :size] / (length - 1)),
                 (self._finished, best),
             ):
                 kept[rows] = _gather(torch.cat([kept[rows], new], dim=1), order)
         done = self._finished[rows].all(dim=1)
         if not how.early_stopping:
-            reachable = going_on[:, 0] / length**how.length_penalty
+            reachable = running[:, 0] / length**how.length_penalty
             done &= reachable <= self._rank[rows].amin(dim=1)
         self._done[rows] |= done
         return self._done[rows]
 
     def sequences(self) -> Sequences:
+        """Of each clip as many as are wanted, cut to the longest."""
         tokens = self._tokens[:, : self._captions, 1:]
-        said = (tokens != self._pad).any(dim=1).any(dim=0).nonzero()
-        return Sequences(tokens[..., : int(said.max()) + 1], self._mean[:, : self._captions])
+        real = tokens != self._pad
+        longest = int(real.any(dim=1).any(dim=0).nonzero().max()) + 1
+        return Sequences(
+            tokens[..., :longest],
+            real.sum(dim=-1) - 1,  # the first was forced
+            self._mean[:, : self._captions],
+        )
 
 
 def _gather(values: Tensor, index: Tensor) -> Tensor:

@@ -1,13 +1,11 @@
-"""Diff blocks: what the input has and the reference has not. The name in ``config.json`` picks one.
+"""Diff blocks: what the input has and the reference has not. ``config.json`` names one."""
 
-One contract: ``forward(input: Encoded, reference: Encoded) -> Difference``.
-"""
+from collections.abc import Callable
 
-from torch import nn
-
+from model.contracts import DiffBlock
 from model.difference.masking import Masking
 from model.difference.subtraction import Subtraction
 
-DIFFERENCES: dict[str, type[nn.Module]] = {"masking": Masking, "subtraction": Subtraction}
+DIFFERENCES: dict[str, Callable[..., DiffBlock]] = {"masking": Masking, "subtraction": Subtraction}
 
 __all__ = ["DIFFERENCES", "Masking", "Subtraction"]

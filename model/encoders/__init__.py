@@ -1,9 +1,10 @@
-"""Encoders: waveforms -> frames. One file each; the name in ``config.json`` picks one."""
+"""Encoders: waveforms -> frames. One file each; ``config.json`` names one."""
 
-from torch import nn
+from collections.abc import Callable
 
+from model.contracts import Encoder
 from model.encoders.cnn14 import Cnn14
 
-ENCODERS: dict[str, type[nn.Module]] = {"cnn14": Cnn14}
+ENCODERS: dict[str, Callable[..., Encoder]] = {"cnn14": Cnn14}
 
 __all__ = ["ENCODERS", "Cnn14"]

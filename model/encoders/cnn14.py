@@ -1,14 +1,14 @@
 """CNN14 of PANNs without its head: the paper's encoder, at any width.
 
-Shapes: B clips, S samples, T frames, M mel bands, C channels.
+Shapes: B clips, S samples, T frames, M mel bands, C channels, D features.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,13 @@ from torch.nn.utils import fuse_conv_bn_eval
 from model.encoders.log_mel import LogMel
 from model.types import Encoded
 
+_CPU_BUFFER = 16 << 20
+"""Bytes of the widest activation. Beyond 32 MiB glibc maps every buffer anew, and the page faults
+cost more than a larger batch saves."""
+
 
 class Cnn14(nn.Module):
-    """Batch norm over mel bands, then blocks of two 3x3 convolutions and average pooling.
+    """Log-mels, batch norm over mel bands, blocks of two 3x3 convolutions and average pooling.
 
     Padding and neighbours never change a result: after every convolution the frames beyond a
     clip's end are set back to the zeros that the clip alone would have met there, and a pooled
@@ -28,10 +32,13 @@ class Cnn14(nn.Module):
     the padding, as the DCASE 2023 task 6A baseline does.
     """
 
+    # What of it stays in float32 in half precision: a few thousand numbers, all felt.
+    _keep_in_fp32_modules_strict = ("encoder.norm", "norm1", "norm2")
+
     def __init__(
         self,
         *,
-        front_end: LogMel,
+        front_end: Mapping[str, Any],
         widths: Sequence[int],
         pools: Sequence[tuple[int, int]],
         dropout: float,
@@ -39,28 +46,22 @@ class Cnn14(nn.Module):
     ) -> None:
         """One block per entry of ``widths`` (channels) and ``pools`` (frames, bands).
 
-        ``fixed_frames``: log-mel frames that every clip is zero-filled or cut to; None: neither.
+        ``front_end`` are the keywords of :class:`LogMel`. ``fixed_frames``: log-mel frames that
+        every clip is zero-filled or cut to; None: neither.
         """
         super().__init__()
-        self.front_end = front_end
-        self.norm = nn.BatchNorm1d(front_end.mels)
+        self.front_end = LogMel(**front_end)
+        self.norm = nn.BatchNorm1d(self.front_end.mels)
         self.blocks = nn.ModuleList(
             ConvBlock(inputs=inputs, outputs=outputs, pool=pool, dropout=dropout)
             for inputs, outputs, pool in zip((1, *widths[:-1]), widths, pools, strict=True)
         )
-        self.width = widths[-1]
         self.time_pool = math.prod(pool[0] for pool in pools)
         self.fixed_frames = fixed_frames
-
-    @property
-    def frame_s(self) -> float:
-        """Seconds of sound per encoder frame."""
-        return self.time_pool * self.front_end.hop / self.front_end.sample_rate
-
-    @property
-    def min_samples(self) -> int:
-        """The shortest clip that gives one encoder frame."""
-        return (self.time_pool - 1) * self.front_end.hop if self.fixed_frames is None else 1
+        self.sample_rate = self.front_end.sample_rate
+        self.width = widths[-1]
+        self.frame_s = self.time_pool * self.front_end.hop / self.sample_rate
+        self.min_samples = 1 if fixed_frames else (self.time_pool - 1) * self.front_end.hop
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D], T = log-mel frames // time pool.
@@ -69,28 +70,36 @@ class Cnn14(nn.Module):
         """
         return self.from_log_mel(self.front_end(samples), self.front_end.frame_counts(lengths))
 
+    def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Waveforms [S] -> frames [T, D] of each, as the clip alone would give them.
+
+        All are packed together on a GPU; on a CPU as many at once as fit ``_CPU_BUFFER``.
+        """
+        log_mels = [self.front_end(clip[None])[0] for clip in clips]
+        return [frames for part in self._parts(log_mels) for frames in self.packed(part)]
+
     def fold_norms(self) -> None:
         """Make each batch norm part of the convolution before it; for inference, and for good.
 
         A tenth of the encoder's time on a CPU. The state dict is another one afterwards.
         """
-        for block in cast(Iterable[ConvBlock], self.blocks):
+        for block in self._conv_blocks():
             block.fold_norms()
 
-    def from_log_mel(self, log_mel: Tensor, frames: Tensor) -> Encoded:
-        """[B, T, M] of which ``frames`` [B] are real -> encoder frames."""
+    def from_log_mel(self, log_mel: Tensor, counts: Tensor) -> Encoded:
+        """[B, T, M], of which the first ``counts`` [B] are of the clip -> encoder frames."""
         if self.fixed_frames is None:
-            return self._convolve(log_mel, _first(frames, log_mel.shape[1]))
-        filled = _fill(log_mel, frames, self.fixed_frames)
-        heard = self._convolve(filled, torch.ones_like(filled[..., 0], dtype=torch.bool)).frames
-        return Encoded(heard, _first((frames - 1) // self.time_pool + 1, heard.shape[1]))
+            return self._convolve(log_mel, _first(counts, log_mel.shape[1]))
+        filled = _fill(log_mel, counts, self.fixed_frames)
+        frames = self._convolve(filled, torch.ones_like(filled[..., 0], dtype=torch.bool)).frames
+        return Encoded(frames, _first((counts - 1) // self.time_pool + 1, frames.shape[1]))
 
-    def in_a_row(self, clips: Sequence[Tensor]) -> list[Tensor]:
+    def packed(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Log-mels [T, M] of several clips -> encoder frames [T // time pool, D] of each.
 
-        They lie one behind the other in one long clip, with a gap between them that is at least one
-        frame wide at every depth. So clips of all lengths are convolved together without padding,
-        and rows of few lengths find kernels that were compiled before.
+        They are packed into one long clip, with a gap between them that is at least one frame wide
+        at every depth. So clips of all lengths are convolved together without padding, and packs
+        of few lengths find kernels that were compiled before.
         """
         pool = self.time_pool
         counts = [len(clip) // pool for clip in clips]
@@ -99,28 +108,48 @@ class Cnn14(nn.Module):
             counts = [min((len(clip) - 1) // pool + 1, most) for clip in clips]
             clips = [F.pad(clip, (0, 0, 0, self.fixed_frames - len(clip))) for clip in clips]
         starts = [*accumulate((len(clip) // pool + 1 for clip in clips), initial=0)]
-        row = clips[0].new_zeros(1, _round_up(starts[-1]) * pool, clips[0].shape[1])
-        real = torch.zeros_like(row[..., 0], dtype=torch.bool)
+        pack = clips[0].new_zeros(1, _round_up(starts[-1]) * pool, clips[0].shape[1])
+        mask = torch.zeros_like(pack[..., 0], dtype=torch.bool)
         for clip, start in zip(clips, starts, strict=False):
-            row[0, start * pool :][: len(clip)] = clip
-            real[0, start * pool :][: len(clip)] = True
-        heard = self._convolve(row, real).frames[0]
-        return [heard[s : s + count] for s, count in zip(starts, counts, strict=False)]
+            pack[0, start * pool :][: len(clip)] = clip
+            mask[0, start * pool :][: len(clip)] = True
+        frames = self._convolve(pack, mask).frames[0]
+        return [frames[s : s + count] for s, count in zip(starts, counts, strict=False)]
 
-    def _convolve(self, log_mel: Tensor, real: Tensor) -> Encoded:
-        """[B, T, M] of which ``real`` [B, T] is sound -> the same for encoder frames."""
+    def _parts(self, log_mels: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+        """Split clips [T, M] into what is convolved together."""
+        widest = next(self._conv_blocks()).conv1
+        frame_bytes = self.front_end.mels * widest.out_channels * widest.weight.itemsize
+        room = _CPU_BUFFER / frame_bytes if widest.weight.device.type == "cpu" else math.inf
+        part: list[Tensor] = []
+        taken = 0
+        for log_mel in log_mels:
+            frames = self.fixed_frames or len(log_mel)
+            if part and taken + frames > room:
+                yield part
+                part, taken = [], 0
+            part.append(log_mel)
+            taken += frames
+        if part:
+            yield part
+
+    def _convolve(self, log_mel: Tensor, mask: Tensor) -> Encoded:
+        """[B, T, M], of which ``mask`` [B, T] is of a clip -> the same for encoder frames."""
         x = self.norm(log_mel.to(self.norm.weight.dtype).transpose(1, 2)).transpose(1, 2)
         # Not before the norm: bfloat16 has steps of 0.06 in a logarithm of 8 to 16.
-        x = x.to(cast(ConvBlock, self.blocks[0]).conv1.weight.dtype)
+        x = x.to(next(self._conv_blocks()).conv1.weight.dtype)
         x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        # Where nothing but sound is, there is nothing to set back, at any depth.
-        padded = not bool(real.all())
-        x = _silence(x, real) if padded else x
-        for block in cast(Iterable[ConvBlock], self.blocks):
-            x = block(x, real if padded else None)
-            real = _pool(real, block.pool[0])
-            x = _silence(x, real) if padded else x
-        return Encoded(x.mean(dim=3).transpose(1, 2), real)
+        # Where there is no padding, there is nothing to set back, at any depth.
+        padded = not bool(mask.all())
+        x = _masked(x, mask) if padded else x
+        for block in self._conv_blocks():
+            x = block(x, mask if padded else None)
+            mask = _pool(mask, block.pool[0])
+            x = _masked(x, mask) if padded else x
+        return Encoded(x.mean(dim=3).transpose(1, 2), mask)
+
+    def _conv_blocks(self) -> Iterator[ConvBlock]:
+        return iter(cast(Iterable[ConvBlock], self.blocks))
 
 
 class ConvBlock(nn.Module):
@@ -142,28 +171,28 @@ class ConvBlock(nn.Module):
         self.conv2 = fuse_conv_bn_eval(self.conv2, cast(nn.BatchNorm2d, self.norm2))
         self.norm1 = self.norm2 = nn.Identity()
 
-    def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
-        """[B, C, T, M], of which ``real`` [B, T] is sound (None: all) -> the same, pooled."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, C, T, M], of which ``mask`` [B, T] is of a clip (None: all) -> the same, pooled."""
         x = F.relu_(self.norm1(self.conv1(x)))
-        x = F.relu_(self.norm2(self.conv2(x if real is None else _silence(x, real))))
+        x = F.relu_(self.norm2(self.conv2(x if mask is None else _masked(x, mask))))
         return cast(Tensor, self.dropout(F.avg_pool2d(x, self.pool)))
 
 
-def _fill(log_mel: Tensor, frames: Tensor, total: int) -> Tensor:
-    """[B, T, M] of which ``frames`` [B] are real -> [B, total, M], zeros beyond them."""
+def _fill(log_mel: Tensor, counts: Tensor, total: int) -> Tensor:
+    """[B, T, M], of which the first ``counts`` [B] are of the clip -> [B, total, M], then zeros."""
     cut = F.pad(log_mel, (0, 0, 0, total - log_mel.shape[1]))
-    return cut.masked_fill(~_first(frames, total)[:, :, None], 0.0)
+    return cut.masked_fill(~_first(counts, total)[:, :, None], 0.0)
 
 
-def _silence(x: Tensor, real: Tensor) -> Tensor:
-    """[B, C, T, M] with zeros where ``real`` [B, T] is False."""
-    return x * real[:, None, :, None]
+def _masked(x: Tensor, mask: Tensor) -> Tensor:
+    """[B, C, T, M] with zeros where ``mask`` [B, T] is False."""
+    return x * mask[:, None, :, None]
 
 
-def _pool(real: Tensor, by: int) -> Tensor:
+def _pool(mask: Tensor, by: int) -> Tensor:
     """[B, T] bool -> [B, T // by]: which pooled frames lie inside a clip."""
-    count = real.shape[1] // by
-    return real[:, : count * by].reshape(len(real), count, by).all(dim=2)
+    count = mask.shape[1] // by
+    return mask[:, : count * by].reshape(len(mask), count, by).all(dim=2)
 
 
 def _first(counts: Tensor, total: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, BartConfig
 
-from model.config import CaptionerConfig, DecoderConfig, DifferenceConfig, EncoderConfig
+from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, SubtractionConfig
 from tests.parity.published import EOS, SMALL, PublishedCaptioner, randomize
 from training.captions.tokenizer import train_tokenizer
 
@@ -28,9 +28,9 @@ def config(tokenizer_dir: Path) -> CaptionerConfig:
     """The published configuration, but small."""
     tokens = len(AutoTokenizer.from_pretrained(tokenizer_dir))
     return CaptionerConfig(
-        encoder=EncoderConfig(widths=SMALL, fixed_frames=2048),
-        difference=DifferenceConfig(name="subtraction"),
-        decoder=DecoderConfig(
+        encoder=Cnn14Config(widths=SMALL, fixed_frames=2048),
+        difference=SubtractionConfig(),
+        decoder=BartDecoderConfig(
             vocab_size=tokens, width=16, layers=2, heads=2, ffn=24, max_positions=128
         ),
     )

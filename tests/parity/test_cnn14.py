@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from model.config import CaptionerConfig, compact
 from model.encoders import Cnn14
-from model.encoders.log_mel import LogMel
 
 FULL, COMPACT = CaptionerConfig(), compact(100)
 
@@ -34,8 +33,7 @@ def reconstruct(state: dict[str, Tensor], x: Tensor, pools: tuple[tuple[int, int
 def test_encoder_is_its_plain_reconstruction(config: CaptionerConfig) -> None:
     torch.manual_seed(0)
     settings = config.encoder.model_copy(update={"widths": (4, 6, 8, 10, 12, 14)})
-    front_end = LogMel(**config.front_end.model_dump())
-    encoder = Cnn14(front_end=front_end, **settings.model_dump(exclude={"name"})).eval()
+    encoder = Cnn14(**settings.keywords()).eval()
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             assert module.running_mean is not None
@@ -44,10 +42,10 @@ def test_encoder_is_its_plain_reconstruction(config: CaptionerConfig) -> None:
             nn.init.normal_(module.bias)
             nn.init.normal_(module.running_mean)
             nn.init.uniform_(module.running_var, 0.3, 3)
-    samples = torch.randn(2, 200 * config.front_end.hop + 7)
+    samples = torch.randn(2, 200 * encoder.front_end.hop + 7)
     with torch.no_grad():
         encoded = encoder(samples, torch.tensor([samples.shape[1]] * 2))
-        expected = reconstruct(encoder.state_dict(), front_end(samples), settings.pools)
+        expected = reconstruct(encoder.state_dict(), encoder.front_end(samples), settings.pools)
     assert expected.shape == (2, 201 // encoder.time_pool, 14)
     assert expected.std() > 0.1
     torch.testing.assert_close(encoded.frames, expected, rtol=1e-4, atol=1e-5)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from benchmarks.decoding import reference
 from model import checkpoint
 from model.config import CaptionerConfig
-from model.decoders.bart import Decoder, bart_config
+from model.decoders import BartDecoder
 from model.decoders.search import NextTokens, Search, search
 from model.types import Difference
 
@@ -23,7 +23,7 @@ BOS, PAD, EOS = 0, 1, 2
 
 
 @torch.inference_mode()
-def score(decoder: Decoder, difference: Difference, tokens: Tensor) -> Tensor:
+def score(decoder: BartDecoder, difference: Difference, tokens: Tensor) -> Tensor:
     """[B, N]: the mean log-probability of tokens [B, N, L], each given those before it."""
     captions = tokens.shape[1]
     rows = torch.arange(len(tokens)).repeat_interleave(captions)
@@ -57,7 +57,7 @@ def draw_memory(rng: random.Random, clips: int, width: int) -> Difference:
     return Difference(frames, torch.arange(frames.shape[1]) < lengths[:, None], None)
 
 
-def assert_equal(decoder: Decoder, difference: Difference, **options: Any) -> None:
+def assert_equal(decoder: BartDecoder, difference: Difference, **options: Any) -> None:
     wanted = reference.generate(decoder, difference, **options)
     found = decoder.generate(difference, **options)
     width = max(wanted.shape[-1], found.tokens.shape[-1])
@@ -70,14 +70,12 @@ def assert_equal(decoder: Decoder, difference: Difference, **options: Any) -> No
 
 
 @pytest.fixture(scope="module")
-def small() -> Decoder:
+def small() -> BartDecoder:
     """Random and lively: captions of many lengths, no two tokens nearly equally likely."""
     torch.manual_seed(1)
-    decoder = Decoder(
-        bart_config(
-            vocab_size=40, width=16, layers=2, heads=2, ffn=24, dropout=0.1, max_positions=64,
-            bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS,
-        )
+    decoder = BartDecoder(
+        vocab_size=40, width=16, layers=2, heads=2, ffn=24, dropout=0.1, max_positions=64,
+        bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS,
     ).eval()  # fmt: skip
     for name, parameter in decoder.named_parameters():
         nn.init.normal_(parameter, std=0.6 if name.endswith("weight") else 0.3)
@@ -88,7 +86,7 @@ def small() -> Decoder:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_a_thousand_random_cases(small: Decoder, seed: int) -> None:
+def test_a_thousand_random_cases(small: BartDecoder, seed: int) -> None:
     """25 x 5 batches of 8 clips, each with options of its own."""
     rng = random.Random(seed)
     torch.manual_seed(seed)
@@ -118,7 +116,7 @@ def test_the_bundled_checkpoint(num_beams: int) -> None:
 
 def test_the_papers_size() -> None:
     torch.manual_seed(0)
-    decoder = Decoder(bart_config(**CaptionerConfig().decoder.model_dump())).eval()
+    decoder = BartDecoder(**CaptionerConfig().decoder.keywords()).eval()
     rng = random.Random(0)
     for options in ({"num_beams": 1, "num_captions": 1}, {"num_beams": 4, "num_captions": 2}):
         assert_equal(

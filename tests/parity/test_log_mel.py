@@ -12,19 +12,22 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from model.config import CaptionerConfig, FrontEndConfig, compact
+from model.config import CaptionerConfig, LogMelConfig, compact
 from model.encoders.log_mel import LogMel
 from training.scenes.synthetic import SOUNDS, synthesize
 
-SETTINGS = {"paper": CaptionerConfig().front_end, "compact": compact(2000).front_end}
+SETTINGS = {
+    "paper": CaptionerConfig().encoder.front_end,
+    "compact": compact(2000).encoder.front_end,
+}
 
 
 @pytest.fixture(params=SETTINGS)
-def settings(request: pytest.FixtureRequest) -> FrontEndConfig:
+def settings(request: pytest.FixtureRequest) -> LogMelConfig:
     return SETTINGS[request.param]
 
 
-def assert_parity(samples: NDArray[Any], settings: FrontEndConfig) -> None:
+def assert_parity(samples: NDArray[Any], settings: LogMelConfig) -> None:
     """Compare where float32 can tell: above the floor and within 70 dB of the loudest band."""
     power = librosa.feature.melspectrogram(
         y=samples.astype(np.float64),
@@ -40,7 +43,7 @@ def assert_parity(samples: NDArray[Any], settings: FrontEndConfig) -> None:
         fmin=settings.f_min,
         fmax=settings.f_max,
     ).T
-    ours = LogMel(**settings.model_dump())(torch.from_numpy(samples)[None].float())[0].numpy()
+    ours = LogMel(**settings.keywords())(torch.from_numpy(samples)[None].float())[0].numpy()
     assert ours.shape == power.shape
     audible = power > max(settings.floor, 1e-7 * power.max())
     assert audible.sum() > settings.mels
@@ -51,23 +54,23 @@ def assert_parity(samples: NDArray[Any], settings: FrontEndConfig) -> None:
 
 
 @pytest.mark.parametrize("samples", [2048, 2646, 30_001])
-def test_noise(settings: FrontEndConfig, samples: int) -> None:
+def test_noise(settings: LogMelConfig, samples: int) -> None:
     assert_parity(np.random.default_rng(samples).uniform(-1, 1, samples), settings)
 
 
 @pytest.mark.parametrize("name", sorted(SOUNDS))
-def test_synthetic_sounds(settings: FrontEndConfig, name: str) -> None:
+def test_synthetic_sounds(settings: LogMelConfig, name: str) -> None:
     rng = np.random.default_rng(0)
     assert_parity(synthesize(name, rng, settings.sample_rate, duration_s=1.0), settings)
 
 
-def test_real_recordings(settings: FrontEndConfig, esc50_dir: Path) -> None:
+def test_real_recordings(settings: LogMelConfig, esc50_dir: Path) -> None:
     paths = sorted(path for path in (esc50_dir / "audio").iterdir() if path.is_file())
     for path in paths[:: len(paths) // 6]:
         samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
         assert_parity(samples.mean(axis=1), settings)
 
 
-def test_silence_is_the_floor(settings: FrontEndConfig) -> None:
-    log_mel = LogMel(**settings.model_dump())(torch.zeros(1, 5000))
+def test_silence_is_the_floor(settings: LogMelConfig) -> None:
+    log_mel = LogMel(**settings.keywords())(torch.zeros(1, 5000))
     torch.testing.assert_close(log_mel, torch.full_like(log_mel, settings.floor).log())

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from engine.captioner import Captioner
 from model import checkpoint
-from model.config import CaptionerConfig, EncoderConfig
+from model.config import CaptionerConfig, Cnn14Config
 from model.encoders import Cnn14
-from model.encoders.log_mel import LogMel
 from model.errors import CheckpointError
 from model.published import dcase2023 as convert
 from model.types import Difference
@@ -134,8 +133,7 @@ def test_wav_to_caption(published: PublishedCaptioner, imported: Path, clips: li
 
 
 def build(config: CaptionerConfig) -> Cnn14:
-    settings = config.encoder.model_dump(exclude={"name"})
-    return Cnn14(front_end=LogMel(**config.front_end.model_dump()), **settings).eval()
+    return Cnn14(**config.encoder.keywords()).eval()
 
 
 def test_encoder_of_true_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -146,7 +144,7 @@ def test_encoder_of_true_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     torch.save(network.state_dict(), source)
     run(monkeypatch, "import-encoder", source, target)
     encoder = build(CaptionerConfig.from_pretrained(target))
-    convert.load_encoder(encoder, target)
+    checkpoint.load_encoder(encoder, target)
     source.unlink()  # both are large
     (target / "model.safetensors").unlink()
     samples = 0.3 * torch.randn(3 * RATE)
@@ -161,26 +159,26 @@ def test_encoder_of_true_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_a_whole_checkpoint_starts_an_encoder(imported: Path, config: CaptionerConfig) -> None:
     encoder = build(config)
-    convert.load_encoder(encoder, imported)
+    checkpoint.load_encoder(encoder, imported)
     expected = checkpoint.load(imported, torch.float32).model.encoder.state_dict()
     assert all(torch.equal(expected[key], value) for key, value in encoder.state_dict().items())
 
 
 def test_an_encoder_of_another_size_is_not_started(imported: Path, tmp_path: Path) -> None:
-    encoder = build(CaptionerConfig(encoder=EncoderConfig(widths=(4, 6, 8, 10, 12, 18))))
+    encoder = build(CaptionerConfig(encoder=Cnn14Config(widths=(4, 6, 8, 10, 12, 18))))
     with pytest.raises(CheckpointError, match=r"blocks\.5\.conv1\.weight"):
-        convert.load_encoder(encoder, imported)
+        checkpoint.load_encoder(encoder, imported)
     with pytest.raises(CheckpointError, match="no encoder"):
-        convert.load_encoder(encoder, tmp_path)
+        checkpoint.load_encoder(encoder, tmp_path)
 
 
 def test_published_padding_is_heard(config: CaptionerConfig, imported: Path) -> None:
     """What the setting is for: without it a clip's last frames would be others."""
-    ours = EncoderConfig(widths=SMALL)
+    ours = Cnn14Config(widths=SMALL)
     assert ours.fixed_frames is None
     theirs, alone = build(config), build(CaptionerConfig(encoder=ours))
     for encoder in (theirs, alone):
-        convert.load_encoder(encoder, imported)
+        checkpoint.load_encoder(encoder, imported)
     samples = torch.randn(1, 4 * 56_448)  # four encoder frames
     filled, plain = (each(samples, torch.tensor([samples.shape[1]])) for each in (theirs, alone))
     assert plain.frames.shape[1] == 4

@@ -12,9 +12,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from model.config import CaptionerConfig, DecoderConfig
+from model.config import BartDecoderConfig, CaptionerConfig
 from model.errors import CheckpointError
 from model.published import dcase2023 as convert
+from model.published.state_dict import read_state_dict
 from tests.parity.published import PublishedCaptioner
 from training import __main__ as command_line
 
@@ -98,18 +99,18 @@ def test_code_in_a_file_is_refused_and_not_run(
 def test_damage_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "damaged.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match="is refused"):
-        convert.read_state_dict(tmp_path / "damaged.pth")
+        read_state_dict(tmp_path / "damaged.pth")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        convert.read_state_dict(tmp_path / "absent.pth")
+        read_state_dict(tmp_path / "absent.pth")
 
 
 def test_tokenizer_of_another_model_is_refused(tokenizer_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"50265.* --tokenizer"):
-        convert.load_tokenizer(tokenizer_dir, DecoderConfig())
+        convert.load_tokenizer(tokenizer_dir, BartDecoderConfig())
     with pytest.raises(CheckpointError, match=r"is no folder.* --tokenizer"):
-        convert.load_tokenizer(tmp_path / "absent", DecoderConfig())
+        convert.load_tokenizer(tmp_path / "absent", BartDecoderConfig())
     with pytest.raises(CheckpointError, match=r"no tokenizer from .* --tokenizer"):
-        convert.load_tokenizer(tmp_path, DecoderConfig())
+        convert.load_tokenizer(tmp_path, BartDecoderConfig())
 
 
 def test_without_a_network_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,4 +119,4 @@ def test_without_a_network_the_message_says_what_to_do(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", offline)
     with pytest.raises(CheckpointError, match=r"facebook/bart-base.* --tokenizer"):
-        convert.load_tokenizer(None, DecoderConfig())
+        convert.load_tokenizer(None, BartDecoderConfig())

@@ -21,13 +21,7 @@ from engine.captioner import Captioner
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.checkpoint import Checkpoint
-from model.config import (
-    CaptionerConfig,
-    DecoderConfig,
-    DifferenceConfig,
-    EncoderConfig,
-    FrontEndConfig,
-)
+from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from model.types import Encoded, SourceInfo, Waveform
 
 WORDS = [
@@ -49,12 +43,16 @@ def make_config() -> Callable[..., CaptionerConfig]:
 
     def make(difference: str = "masking") -> CaptionerConfig:
         return CaptionerConfig(
-            front_end=FrontEndConfig(
-                sample_rate=RATE, window=100, hop=50, n_fft=128, mels=8, floor=1e-6
+            encoder=Cnn14Config(
+                front_end=LogMelConfig(
+                    sample_rate=RATE, window=100, hop=50, n_fft=128, mels=8, floor=1e-6
+                ),
+                widths=(3, 4, 6),
+                pools=((2, 2), (2, 2), (1, 2)),
+                dropout=0.1,
             ),
-            encoder=EncoderConfig(widths=(3, 4, 6), pools=((2, 2), (2, 2), (1, 2)), dropout=0.1),
-            difference=DifferenceConfig(name=difference),
-            decoder=DecoderConfig(
+            difference={"name": difference},
+            decoder=BartDecoderConfig(
                 vocab_size=VOCAB_SIZE, width=16, layers=2, heads=2, ffn=24, max_positions=256
             ),
         )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from model.encoders import Cnn14
+from model.contracts import Encoder
 from training.experiments.scenes import CaptionedClip, samples_of
 from training.scenes.algorithm1 import CONDITIONS, Mixture, Recording, matching_gain, mix
 from training.scenes.augment import Samples
@@ -62,7 +62,7 @@ def render(
     root: Path,
     clips: Sequence[CaptionedClip],
     bank: SoundBank,
-    encoder: Cnn14,
+    encoder: Encoder,
     *,
     variants: int,
     seed: int,
@@ -134,9 +134,9 @@ def _both(first: Samples, second: Samples) -> Samples:
 class _Encode:
     """Numbers waveforms; encodes them in batches once enough have come."""
 
-    def __init__(self, encoder: Cnn14, frames: list[NDArray[np.float16]]) -> None:
+    def __init__(self, encoder: Encoder, frames: list[NDArray[np.float16]]) -> None:
         self.encoder = encoder.eval()
-        self.frame = round(encoder.frame_s * encoder.front_end.sample_rate)
+        self.frame = round(encoder.frame_s * encoder.sample_rate)
         self._frames = frames
         self._numbers: dict[bytes, int] = {}
         self._waiting: list[tuple[int, Samples]] = []
@@ -157,7 +157,7 @@ class _Encode:
         self._waiting.sort(key=lambda item: len(item[1]))
         for batch in _batches(self._waiting):
             clips = [torch.from_numpy(samples) for _, samples in batch]
-            device = self.encoder.norm.weight.device
+            device = next(self.encoder.parameters()).device
             heard = self.encoder(
                 pad_sequence(clips, batch_first=True).to(device),
                 torch.tensor([len(clip) for clip in clips], device=device),

@@ -120,7 +120,7 @@ class FrameCaptioning(nn.Module):
 
     def adapt(self, frames: Tensor, mask: Tensor) -> Encoded:
         """The encoder's frames -> Z."""
-        return Encoded(self.adapter(frames), mask)
+        return self.adapter(Encoded(frames, mask))
 
     def forward(
         self,
@@ -135,6 +135,6 @@ class FrameCaptioning(nn.Module):
         clips = self.adapt(frames, mask)
         compared = self.compare(clips, self.adapt(references, reference_mask), reference_rows)
         logits = self.decoder(compared, tokens)
-        padding = self.decoder.bart.config.pad_token_id
+        padding = self.decoder.pad_token_id
         loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)
         return {"loss": loss}

@@ -17,8 +17,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
+from model.checkpoint import load_encoder
 from model.config import CaptionerConfig, compact
-from model.published.dcase2023 import load_encoder
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50 import read as esc50
 from training.experiments import features, scenes
@@ -98,10 +98,15 @@ def _run(
 ) -> dict[str, Any]:
     """Learn, keep the last weights, test."""
     torch.manual_seed(seed)
-    config = _config(encoder)
-    config.difference = config.difference.model_copy(update={"name": row.difference})
-    config.decoder = config.decoder.model_copy(update={"vocab_size": len(tokenizer)})
-    captioner = CaptionerModel(config)
+    own = _config(encoder)
+    captioner = CaptionerModel(
+        CaptionerConfig(
+            encoder=own.encoder,
+            adapter=own.adapter,
+            difference={"name": row.difference},
+            decoder=own.decoder.model_copy(update={"vocab_size": len(tokenizer)}),
+        )
+    )
     if row.mask_bias:
         shift_mask(captioner, row.mask_bias)
     task = FrameCaptioning(captioner)
@@ -136,7 +141,7 @@ def _run(
 @torch.no_grad()
 def shift_mask(captioner: CaptionerModel, bias: float) -> None:
     """Add ``bias`` to what the mask's sigmoid takes, whatever the reference (equations 16, 17)."""
-    captioner.difference.get_parameter("value.bias").add_(bias)
+    captioner.get_parameter("difference.value.bias").add_(bias)
 
 
 def _on_terms(row: Row, terms: Terms) -> Row:
@@ -160,7 +165,7 @@ def _features(
     if not path.exists():
         model = CaptionerModel(_config(data.encoder))
         load_encoder(model.encoder, data.encoder)
-        rate = model.config.front_end.sample_rate
+        rate = model.encoder.sample_rate
         bank = SoundBank(
             esc50.load(data.esc50, scenes.SPLITS[split].folds, rate),
             sample_rate=rate,

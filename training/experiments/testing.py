@@ -108,7 +108,7 @@ class _Say:
                 for text in self._batch(pairs[start : start + BATCH])]  # fmt: skip
 
     def _batch(self, pairs: Sequence[tuple[int, int | None]]) -> Iterator[str]:
-        task, device = self._task, self._task.adapter.weight.device
+        task, device = self._task, next(self._task.parameters()).device
 
         def heard(numbers: Sequence[int]) -> Any:
             frames = [torch.from_numpy(self._features.frames[n]).float() for n in numbers]

@@ -10,9 +10,8 @@ import torch
 
 from benchmarks.decoding import reference
 from engine.captioner import Captioner
-from model.decoders.bart import Decoder
-from model.decoders.search import Sequences
-from model.types import Difference, Waveform
+from model.decoders import BartDecoder
+from model.types import Difference, Sequences, Waveform
 
 CHECKPOINT = Path(__file__).resolve().parents[3] / "checkpoints" / "default"
 MAX_BATCH = 32
@@ -23,16 +22,17 @@ SEARCH = "BENCHMARK_SEARCH"
 def load() -> Captioner:
     """The bundled checkpoint, warmed up."""
     if os.environ.get(SEARCH) == "generate":
-        Decoder.generate = _generate  # type: ignore[method-assign]
+        BartDecoder.generate = _generate  # type: ignore[method-assign]
     captioner = Captioner.from_dir(CHECKPOINT)
     captioner.warm_up()
     return captioner
 
 
-def _generate(self: Decoder, difference: Difference, **options: Any) -> Sequences:
+def _generate(self: BartDecoder, difference: Difference, **options: Any) -> Sequences:
     """Transformers' search; its scores are not asked for, which spares it some work."""
     tokens = reference.generate(self, difference, **options)
-    return Sequences(tokens, torch.zeros(tokens.shape[:2]))
+    lengths = (tokens != self.pad_token_id).sum(dim=-1) - 1  # the first was forced
+    return Sequences(tokens, lengths, torch.zeros(tokens.shape[:2]))
 
 
 def describe(captioner: Captioner, requests: list[tuple[Waveform, ...]]) -> list[str]:

@@ -24,7 +24,7 @@ from engine.captioner import Captioner
 from model import checkpoint
 from model.audio import DecodeLimits
 from model.captioner import CaptionerModel
-from model.config import CaptionerConfig, DecoderConfig, EncoderConfig, FrontEndConfig
+from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from model.types import Description, Encoded, GenerationOptions, Waveform
 from service.settings import BUNDLED, Settings
 from tests.support.audio import by_soundfile
@@ -118,9 +118,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = CaptionerModel(
         CaptionerConfig(
-            front_end=FrontEndConfig(sample_rate=16_000, window=640, hop=320, n_fft=1024),
-            encoder=EncoderConfig(widths=(4, 8), pools=((4, 4), (4, 4))),
-            decoder=DecoderConfig(
+            encoder=Cnn14Config(
+                front_end=LogMelConfig(sample_rate=16_000, window=640, hop=320, n_fft=1024),
+                widths=(4, 8),
+                pools=((4, 4), (4, 4)),
+            ),
+            decoder=BartDecoderConfig(
                 vocab_size=len(tokenizer), width=16, layers=1, heads=2, ffn=32, max_positions=64
             ),
         )

@@ -92,28 +92,6 @@ def test_longest_clip_is_taken_and_a_longer_one_is_not(
 # -- batches ----------------------------------------------------------------------------------
 
 
-def test_a_cpu_encodes_few_clips_at_a_time(
-    captioner: Captioner, make_waveform: MakeWaveform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clips = [make_waveform(length) for length in (1600, 1500, 1400, 1300, 800)]
-    together = captioner.encode(clips)
-    sizes = []
-    encode = captioner.model.encode_row
-    monkeypatch.setattr(
-        captioner.model, "encode_row", lambda clips: (sizes.append(len(clips)), encode(clips))[1]
-    )
-    config = captioner.model.config
-    frame = config.front_end.mels * config.encoder.widths[0] * 4
-    lengths = [1 + clip.samples.shape[-1] // config.front_end.hop for clip in clips]
-    for most, expected in ((sum(lengths), [5]), (sum(lengths[:2]), [2, 2, 1]), (1, [1] * 5)):
-        sizes.clear()
-        monkeypatch.setattr(pipeline, "_CPU_BUFFER", most * frame)
-        parts = captioner.encode(clips)
-        assert sizes == expected
-        for one, other in zip(parts, together, strict=True):
-            torch.testing.assert_close(one.frames, other.frames, rtol=1e-5, atol=1e-6)
-
-
 def test_descriptions_do_not_depend_on_the_batch(
     any_captioner: Captioner, make_waveform: MakeWaveform
 ) -> None:

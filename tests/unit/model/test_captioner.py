@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
+from model.contracts import Parts
 from model.types import Difference, Encoded
 
 Sound = Callable[..., Tensor]
@@ -148,6 +149,16 @@ def test_batch_without_references_is_plain_captioning(
     torch.testing.assert_close(any_model(*batch(plain, pad)), expected)
 
 
+def test_clips_are_encoded_as_in_a_batch(
+    any_model: CaptionerModel, scenes: list[Scene], pad: Pad
+) -> None:
+    clips = [scene.clip for scene in scenes]
+    expected = any_model.encode(*pad(clips)).split()
+    for one, other in zip(any_model.encode_clips(clips), expected, strict=True):
+        assert torch.equal(one.mask, other.mask)
+        torch.testing.assert_close(one.frames, other.frames, rtol=1e-4, atol=1e-5)
+
+
 # -- compare ----------------------------------------------------------------------------------
 
 
@@ -264,12 +275,12 @@ def test_default_configuration_has_the_papers_shapes() -> None:
     assert model.encoder.frame_s == pytest.approx(1.28)
 
 
-@pytest.mark.parametrize(
-    ("part", "message"), [("encoder", "encoder 'none'.*cnn14"), ("difference", "'none'.*masking")]
-)
-def test_unknown_parts_are_named(part: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        CaptionerModel(CaptionerConfig(**{part: {"name": "none"}}))
+def test_parts_made_elsewhere_take_their_slots(model: CaptionerModel) -> None:
+    parts = Parts(model.encoder, model.adapter, model.difference, model.decoder)
+    other = CaptionerModel(CaptionerConfig(), parts)
+    assert other.state_dict().keys() == model.state_dict().keys()
+    assert other.encoder is model.encoder
+    assert other.decoder is model.decoder
 
 
 def test_every_parameter_learns(make_model: Any, scenes: list[Scene], pad: Pad) -> None:

@@ -104,7 +104,7 @@ def test_revision_changes_with_the_content(saved: Path, file: str) -> None:
     if file == "model.safetensors":
         edit_weights(saved / file, lambda tensors: tensors["adapter.bias"][0].add_(1e-3))
     elif file == "config.json":
-        edit_json(saved / file, lambda fields: fields["front_end"].update(floor=1e-7))
+        edit_json(saved / file, lambda fields: fields["encoder"]["front_end"].update(floor=1e-7))
     else:
         edit_json(saved / file, lambda fields: fields.update(num_beams=2))
     assert checkpoint.revision(saved) != before
@@ -137,11 +137,12 @@ def test_directory_that_is_none(tmp_path: Path) -> None:
     [
         (lambda fields: fields.update(surprise=1), "surprise"),
         (lambda fields: fields["encoder"].update(surprise=1), "surprise"),
+        (lambda fields: fields.update(front_end=fields["encoder"].pop("front_end")), "front_end"),
         (lambda fields: fields["decoder"].update(heads="many"), "heads"),
         (lambda fields: fields["encoder"].update(name="resnet"), "resnet"),
         (lambda fields: fields["difference"].update(name="addition"), "addition"),
     ],
-    ids=["key at the top", "key in a part", "value", "encoder", "diff block"],
+    ids=["key at the top", "key in a part", "former layout", "value", "encoder", "diff block"],
 )
 def test_trouble_in_the_configuration_is_named(saved: Path, edit: Edit, word: str) -> None:
     edit_json(saved / "config.json", edit)

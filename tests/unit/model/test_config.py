@@ -4,57 +4,95 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from model.config import CaptionerConfig, EncoderConfig, compact
+from model import config as configs
+from model.adapters import ADAPTERS
+from model.config import CaptionerConfig, Cnn14Config, PartsConfig, SubtractionConfig, compact
+from model.decoders import DECODERS
+from model.difference import DIFFERENCES
+from model.encoders import ENCODERS
 
-PARTS = ("front_end", "encoder", "difference", "decoder")
-CONFIGS = {"paper": CaptionerConfig(), "compact": compact(1234)}
+SLOTS = tuple(PartsConfig.model_fields)
+NAMES = {"encoder": "cnn14", "adapter": "linear", "difference": "masking", "decoder": "bart"}
+CONFIGS = {
+    "paper": CaptionerConfig(),
+    "compact": compact(1234),
+    "subtraction": CaptionerConfig(difference=SubtractionConfig()),
+}
 
 
 def parts(config: CaptionerConfig) -> dict[str, Any]:
-    return {part: getattr(config, part) for part in PARTS}
+    return {slot: getattr(config, slot) for slot in SLOTS}
 
 
 def test_defaults_are_the_papers() -> None:
-    front_end = CaptionerConfig().front_end
+    assert {slot: part.name for slot, part in parts(CaptionerConfig()).items()} == NAMES
+    front_end = CaptionerConfig().encoder.front_end
     rate = front_end.sample_rate
     assert (front_end.window / rate, front_end.hop / rate) == (0.040, 0.020)
     assert (rate, front_end.n_fft, front_end.mels, front_end.floor) == (44_100, 2048, 64, 2.22e-16)
     assert (front_end.f_min, front_end.f_max) == (0, None)
-    assert CaptionerConfig().difference.name == "masking"
 
 
 def test_compact_keeps_the_windows_and_takes_the_vocabulary() -> None:
-    front_end = compact(77).front_end
+    front_end = compact(77).encoder.front_end
     assert (front_end.window / 16_000, front_end.hop / 16_000) == (0.040, 0.020)
     assert compact(77).decoder.vocab_size == 77
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_parts_are_frozen(part: str) -> None:
-    settings = getattr(CaptionerConfig(), part)
-    field = next(iter(type(settings).model_fields))
+@pytest.mark.parametrize(
+    ("slot", "table"),
+    [
+        (configs.EncoderConfig, ENCODERS),
+        (configs.AdapterConfig, ADAPTERS),
+        (configs.DifferenceConfig, DIFFERENCES),
+        (configs.DecoderConfig, DECODERS),
+    ],
+)
+def test_every_part_of_a_table_has_its_configuration(slot: Any, table: dict[str, Any]) -> None:
+    """A slot is a class, or ``Annotated`` of a union of them."""
+    members = get_args(get_args(slot)[0]) if get_args(slot) else (slot,)
+    assert {member().name for member in members} == set(table)
+    for member in members:
+        assert table[member().name].__name__ == member.__name__.removesuffix("Config")
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_parts_are_frozen(slot: str) -> None:
+    settings = getattr(CaptionerConfig(), slot)
     with pytest.raises(ValidationError, match="frozen"):
-        setattr(settings, field, getattr(settings, field))
+        settings.name = settings.name
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_unknown_keys_of_a_part_raise(part: str) -> None:
+@pytest.mark.parametrize("slot", SLOTS)
+def test_unknown_keys_of_a_part_raise(slot: str) -> None:
     with pytest.raises(ValidationError, match="surprise"):
-        CaptionerConfig(**{part: {"surprise": 1}})
+        CaptionerConfig(**{slot: {"name": NAMES[slot], "surprise": 1}})
 
 
-def test_unknown_keys_at_the_top_raise() -> None:
-    with pytest.raises(TypeError, match="surprise"):
-        CaptionerConfig(surprise=1)
+def test_unknown_keys_of_a_front_end_raise() -> None:
+    with pytest.raises(ValidationError, match="surprise"):
+        CaptionerConfig(encoder={"front_end": {"surprise": 1}})
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_unknown_parts_are_named(slot: str) -> None:
+    with pytest.raises(ValidationError, match=rf"(?s){slot}.*'{NAMES[slot]}'.*'none'"):
+        CaptionerConfig(**{slot: {"name": "none"}})
+
+
+@pytest.mark.parametrize("key", ["surprise", "front_end"])
+def test_unknown_keys_at_the_top_raise(key: str) -> None:
+    with pytest.raises(TypeError, match=key):
+        CaptionerConfig(**{key: {}})
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"front_end": {"hop": "many"}}, {"encoder": {"widths": [1, None]}}]
+    "wrong", [{"encoder": {"front_end": {"hop": "many"}}}, {"encoder": {"widths": [1, None]}}]
 )
 def test_wrong_values_raise(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -63,7 +101,7 @@ def test_wrong_values_raise(wrong: dict[str, Any]) -> None:
 
 def test_every_block_needs_a_pool() -> None:
     with pytest.raises(ValidationError, match="one entry per block"):
-        EncoderConfig(widths=(1, 2), pools=((2, 2),))
+        Cnn14Config(widths=(1, 2), pools=((2, 2),))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -71,8 +109,8 @@ def test_round_trip_through_json(name: str, tmp_path: Path) -> None:
     config = CONFIGS[name]
     config.save_pretrained(tmp_path)
     written = json.loads((tmp_path / "config.json").read_text())
-    assert {part: written[part] for part in PARTS} == json.loads(
-        json.dumps({part: value.model_dump() for part, value in parts(config).items()})
+    assert {slot: written[slot] for slot in SLOTS} == json.loads(
+        json.dumps({slot: part.model_dump() for slot, part in parts(config).items()})
     )
     again = CaptionerConfig.from_pretrained(tmp_path, local_files_only=True)
     assert parts(again) == parts(config)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from model.decoders.bart import Decoder, bart_config
-from model.decoders.search import Sequences
-from model.types import Difference, Encoded
+from model.decoders import BartDecoder
+from model.types import Difference, Encoded, Sequences
 
 BOS, PAD, EOS = 0, 1, 2
 LENGTHS = (4, 9, 1, 6, 7)
@@ -24,7 +23,7 @@ MakeMemory = Callable[..., Difference]
 
 
 @pytest.fixture
-def decoder(model: CaptionerModel) -> Decoder:
+def decoder(model: CaptionerModel) -> BartDecoder:
     return model.decoder
 
 
@@ -50,7 +49,7 @@ def row(memory: Difference, number: int) -> Difference:
     return Difference(memory.memory[one, :count], memory.mask[one, :count], None)
 
 
-def generate(decoder: Decoder, memory: Difference, **options: Any) -> Sequences:
+def generate(decoder: BartDecoder, memory: Difference, **options: Any) -> Sequences:
     settings: dict[str, Any] = {
         "num_beams": 1,
         "num_captions": 1,
@@ -63,13 +62,13 @@ def generate(decoder: Decoder, memory: Difference, **options: Any) -> Sequences:
     return decoder.generate(memory, **{**settings, **options})
 
 
-def next_log_probs(decoder: Decoder, memory: Difference, prefix: list[int]) -> Tensor:
+def next_log_probs(decoder: BartDecoder, memory: Difference, prefix: list[int]) -> Tensor:
     """[V] log-probabilities of the token after ``prefix``."""
     return decoder(memory, torch.tensor([[*prefix, PAD]]))[0, -1].log_softmax(-1)
 
 
 def naive_greedy(
-    decoder: Decoder, memory: Difference, max_new_tokens: int
+    decoder: BartDecoder, memory: Difference, max_new_tokens: int
 ) -> tuple[list[int], float]:
     """The most likely token after another; the first and, at the limit, the last are forced."""
     tokens, log_probs = [BOS], []
@@ -96,7 +95,7 @@ def repeats(tokens: list[int], size: int) -> bool:
 # -- logits -----------------------------------------------------------------------------------
 
 
-def test_logits_do_not_depend_on_padding(decoder: Decoder, memory: Difference) -> None:
+def test_logits_do_not_depend_on_padding(decoder: BartDecoder, memory: Difference) -> None:
     tokens = torch.randint(4, 21, (len(LENGTHS), 6))
     batch = decoder(memory, tokens)
     assert batch.shape == (len(LENGTHS), 6, 21)
@@ -105,7 +104,7 @@ def test_logits_do_not_depend_on_padding(decoder: Decoder, memory: Difference) -
         torch.testing.assert_close(batch[number], alone[0], rtol=1e-4, atol=1e-4)
 
 
-def test_without_the_mask_padding_would_matter(decoder: Decoder, memory: Difference) -> None:
+def test_without_the_mask_padding_would_matter(decoder: BartDecoder, memory: Difference) -> None:
     tokens = torch.randint(4, 21, (len(LENGTHS), 6))
     unmasked = Difference(memory.memory, torch.ones_like(memory.mask), None)
     apart = (decoder(memory, tokens) - decoder(unmasked, tokens)).abs().amax((1, 2))
@@ -114,7 +113,7 @@ def test_without_the_mask_padding_would_matter(decoder: Decoder, memory: Differe
     assert apart[[number for number in range(len(LENGTHS)) if number != longest]].min() > 0.1
 
 
-def test_logits_see_the_past_and_not_the_future(decoder: Decoder, memory: Difference) -> None:
+def test_logits_see_the_past_and_not_the_future(decoder: BartDecoder, memory: Difference) -> None:
     tokens = torch.full((len(LENGTHS), 6), 5)
     changed = tokens.clone()
     changed[:, 3] = 9
@@ -123,7 +122,9 @@ def test_logits_see_the_past_and_not_the_future(decoder: Decoder, memory: Differ
     assert apart[4:].min() > 0.1
 
 
-def test_logits_depend_on_the_memory_and_its_order(decoder: Decoder, memory: Difference) -> None:
+def test_logits_depend_on_the_memory_and_its_order(
+    decoder: BartDecoder, memory: Difference
+) -> None:
     one = row(memory, 1)
     tokens = torch.tensor([[BOS, 5, 6]])
     for other in (one.memory * 0.5, one.memory.flip(1)):
@@ -135,7 +136,7 @@ def test_places_never_trained_add_nothing() -> None:
     torch.manual_seed(0)
     sizes = {"vocab_size": 21, "width": 16, "layers": 1, "heads": 2, "ffn": 24, "dropout": 0.0}
     special = {"bos_token_id": BOS, "pad_token_id": PAD, "eos_token_id": EOS}
-    fresh = Decoder(bart_config(**sizes, max_positions=64, **special)).eval()
+    fresh = BartDecoder(**sizes, max_positions=64, **special).eval()
     assert not fresh.bart.model.encoder.embed_positions.weight.any()
     assert fresh.bart.model.decoder.embed_positions.weight.any()
 
@@ -145,7 +146,7 @@ def test_places_never_trained_add_nothing() -> None:
 
 @pytest.mark.parametrize("max_new_tokens", [1, 4, 15])
 def test_greedy_is_the_naive_loop(
-    decoder: Decoder, memory: Difference, max_new_tokens: int
+    decoder: BartDecoder, memory: Difference, max_new_tokens: int
 ) -> None:
     found = generate(decoder, memory, max_new_tokens=max_new_tokens, **FREE)
     for number in range(len(LENGTHS)):
@@ -158,7 +159,7 @@ def test_greedy_is_the_naive_loop(
 
 @pytest.mark.parametrize("num_beams", [1, 4])
 def test_score_is_the_mean_log_probability_of_what_was_generated(
-    decoder: Decoder, memory: Difference, num_beams: int
+    decoder: BartDecoder, memory: Difference, num_beams: int
 ) -> None:
     found = generate(decoder, memory, num_beams=num_beams, num_captions=min(2, num_beams))
     for number in range(len(LENGTHS)):
@@ -173,7 +174,7 @@ def test_score_is_the_mean_log_probability_of_what_was_generated(
 
 @pytest.mark.parametrize("num_beams", [1, 4])
 def test_padding_changes_neither_tokens_nor_scores(
-    decoder: Decoder, memory: Difference, num_beams: int
+    decoder: BartDecoder, memory: Difference, num_beams: int
 ) -> None:
     options = {"num_beams": num_beams, "num_captions": num_beams}
     batch = generate(decoder, memory, **options)
@@ -186,7 +187,7 @@ def test_padding_changes_neither_tokens_nor_scores(
 @pytest.mark.parametrize("num_beams", [1, 3])
 @pytest.mark.parametrize("max_new_tokens", [1, 2, 5, 9])
 def test_max_new_tokens_counts_the_last_token_and_not_the_first(
-    decoder: Decoder, memory: Difference, num_beams: int, max_new_tokens: int
+    decoder: BartDecoder, memory: Difference, num_beams: int, max_new_tokens: int
 ) -> None:
     found = generate(
         decoder,
@@ -215,7 +216,7 @@ def test_min_length_counts_start_and_first_token(
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_no_ngram_is_repeated(decoder: Decoder, memory: Difference, num_beams: int) -> None:
+def test_no_ngram_is_repeated(decoder: BartDecoder, memory: Difference, num_beams: int) -> None:
     def any_repeats(size: int) -> bool:
         found = generate(
             decoder,
@@ -232,7 +233,7 @@ def test_no_ngram_is_repeated(decoder: Decoder, memory: Difference, num_beams: i
 
 
 def test_best_captions_of_two_tokens_are_the_most_likely_ones(
-    decoder: Decoder, memory: Difference
+    decoder: BartDecoder, memory: Difference
 ) -> None:
     found = generate(decoder, memory, num_beams=4, num_captions=4, max_new_tokens=2, min_length=100)
     for number in range(len(LENGTHS)):
@@ -242,7 +243,7 @@ def test_best_captions_of_two_tokens_are_the_most_likely_ones(
 
 
 def test_alternatives_are_distinct_and_in_the_order_of_the_search(
-    decoder: Decoder, memory: Difference
+    decoder: BartDecoder, memory: Difference
 ) -> None:
     found = generate(decoder, memory, num_beams=4, num_captions=4, max_new_tokens=30, **FREE)
     assert found.tokens.shape[:2] == found.scores.shape == (len(LENGTHS), 4)
@@ -262,7 +263,7 @@ def test_alternatives_are_distinct_and_in_the_order_of_the_search(
     assert compared > 8
 
 
-def test_first_alternative_is_the_one_caption(decoder: Decoder, memory: Difference) -> None:
+def test_first_alternative_is_the_one_caption(decoder: BartDecoder, memory: Difference) -> None:
     several = generate(decoder, memory, num_beams=4, num_captions=3)
     one = generate(decoder, memory, num_beams=4)
     torch.testing.assert_close(several.scores[:, :1], one.scores, rtol=0, atol=1e-4)

@@ -45,51 +45,69 @@ def test_padding_changes_no_frame(encoder: Cnn14, clips: list[Tensor], pad: Pad)
     assert apart(encoder, clips, pad) < 1e-5
 
 
-def in_a_row(encoder: Cnn14, clips: Sequence[Tensor]) -> list[Tensor]:
-    return encoder.in_a_row([encoder.front_end(clip[None])[0] for clip in clips])
+def apart_packed(encoder: Cnn14, clips: Sequence[Tensor]) -> float:
+    """How far, at most, a clip's frames in one pack are from those it gives alone."""
+    packed = encoder.encode(clips)
+    pairs = [(one, alone(encoder, clip)[0]) for one, clip in zip(packed, clips, strict=True)]
+    assert [one.shape for one, _ in pairs] == [other.shape for _, other in pairs]
+    return max(float((one - other).abs().max()) for one, other in pairs)
 
 
-def apart_in_a_row(encoder: Cnn14, clips: Sequence[Tensor]) -> float:
-    """How far, at most, a clip's frames in one row are from those it gives alone."""
-    rows = in_a_row(encoder, clips)
-    pairs = [(row, alone(encoder, clip)[0]) for row, clip in zip(rows, clips, strict=True)]
-    assert [row.shape for row, _ in pairs] == [other.shape for _, other in pairs]
-    return max(float((row - other).abs().max()) for row, other in pairs)
-
-
-def test_clips_in_a_row_do_not_hear_each_other(
-    encoder: Cnn14, sound: Callable[..., Tensor]
-) -> None:
+def test_packed_clips_do_not_hear_each_other(encoder: Cnn14, sound: Callable[..., Tensor]) -> None:
     hop, pool = encoder.front_end.hop, encoder.time_pool
     # Every remainder that a clip can leave of its last frame, beside loud neighbours.
     clips = [10 * sound(hop * (2 * pool + rest), seed=rest) for rest in range(2 * pool)]
-    assert apart_in_a_row(encoder, clips) < 1e-4
-    assert apart_in_a_row(encoder, clips[::-1]) < 1e-4
-    assert apart_in_a_row(encoder, clips[:1]) < 1e-4
+    assert apart_packed(encoder, clips) < 1e-4
+    assert apart_packed(encoder, clips[::-1]) < 1e-4
+    assert apart_packed(encoder, clips[:1]) < 1e-4
 
 
 def test_without_the_gaps_they_would(
     encoder: Cnn14, clips: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert apart_in_a_row(encoder, clips) < 1e-5
-    monkeypatch.setattr(cnn14, "_silence", lambda x, _: x)
-    assert apart_in_a_row(encoder, clips) > 0.1
+    assert apart_packed(encoder, clips) < 1e-5
+    monkeypatch.setattr(cnn14, "_masked", lambda x, _: x)
+    assert apart_packed(encoder, clips) > 0.1
 
 
 @pytest.mark.parametrize("fixed", [8, 14])
-def test_clips_of_a_fixed_length_stand_in_a_row_too(
+def test_clips_of_a_fixed_length_are_packed_too(
     encoder: Cnn14, clips: list[Tensor], pad: Pad, monkeypatch: pytest.MonkeyPatch, fixed: int
 ) -> None:
     monkeypatch.setattr(encoder, "fixed_frames", fixed)
     expected = encoder(*pad(clips)).split()
-    for row, other in zip(in_a_row(encoder, clips), expected, strict=True):
-        torch.testing.assert_close(row, other.frames[0], rtol=1e-5, atol=1e-5)
+    for one, other in zip(encoder.encode(clips), expected, strict=True):
+        torch.testing.assert_close(one, other.frames[0], rtol=1e-5, atol=1e-5)
 
 
-def test_rows_are_of_few_lengths() -> None:
-    rows = {count: cnn14._round_up(count) for count in range(1, 1025)}
-    assert all(count <= row <= 1.125 * count for count, row in rows.items())
-    assert len({row for row in rows.values() if 512 < row <= 1024}) == 8
+def test_packs_are_of_few_lengths() -> None:
+    packs = {count: cnn14._round_up(count) for count in range(1, 1025)}
+    assert all(count <= pack <= 1.125 * count for count, pack in packs.items())
+    assert len({pack for pack in packs.values() if 512 < pack <= 1024}) == 8
+
+
+def test_a_cpu_packs_as_many_clips_as_its_buffer_holds(
+    encoder: Cnn14, sound: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [sound(length) for length in (1600, 1500, 1400, 1300, 800)]
+    together = encoder.encode(clips)
+    packs: list[int] = []
+    packed = encoder.packed
+    monkeypatch.setattr(
+        encoder, "packed", lambda clips: (packs.append(len(clips)), packed(clips))[1]
+    )
+    frames = [1 + len(clip) // 50 for clip in clips]
+    frame_bytes = 8 * 3 * 4  # bands, channels of the first block, float32
+    for room, expected in ((sum(frames), [5]), (sum(frames[:2]), [2, 2, 1]), (1, [1] * 5)):
+        packs.clear()
+        monkeypatch.setattr(cnn14, "_CPU_BUFFER", room * frame_bytes)
+        for one, other in zip(encoder.encode(clips), together, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        assert packs == expected
+
+
+def test_nothing_is_encoded_of_no_clips(encoder: Cnn14) -> None:
+    assert encoder.encode([]) == []
 
 
 def test_order_of_the_batch_does_not_matter(encoder: Cnn14, clips: list[Tensor], pad: Pad) -> None:
@@ -103,7 +121,7 @@ def test_order_of_the_batch_does_not_matter(encoder: Cnn14, clips: list[Tensor],
 def test_without_the_masks_padding_would_matter(
     encoder: Cnn14, clips: list[Tensor], pad: Pad, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cnn14, "_silence", lambda x, _: x)
+    monkeypatch.setattr(cnn14, "_masked", lambda x, _: x)
     assert apart(encoder, clips, pad) > 0.1
 
 

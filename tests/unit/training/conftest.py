@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from model.config import CaptionerConfig, DecoderConfig, EncoderConfig, FrontEndConfig
+from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from training.captions import grammar
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50.read import Clip
@@ -59,11 +59,15 @@ def captioner(tokenizer: PreTrainedTokenizerFast) -> CaptionerModel:
     torch.manual_seed(0)
     return CaptionerModel(
         CaptionerConfig(
-            front_end=FrontEndConfig(
-                sample_rate=RATE, window=320, hop=160, n_fft=512, mels=16, floor=1e-6
+            encoder=Cnn14Config(
+                front_end=LogMelConfig(
+                    sample_rate=RATE, window=320, hop=160, n_fft=512, mels=16, floor=1e-6
+                ),
+                widths=(4, 8),
+                pools=((4, 2), (2, 2)),
+                dropout=0.1,
             ),
-            encoder=EncoderConfig(widths=(4, 8), pools=((4, 2), (2, 2)), dropout=0.1),
-            decoder=DecoderConfig(
+            decoder=BartDecoderConfig(
                 vocab_size=len(tokenizer), width=16, layers=1, heads=2, ffn=32, max_positions=128
             ),
         )

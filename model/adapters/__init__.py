@@ -1,0 +1,10 @@
+"""Adapters: an encoder's frames -> the decoder's width. ``config.json`` names one."""
+
+from collections.abc import Callable
+
+from model.adapters.linear import LinearAdapter
+from model.contracts import Adapter
+
+ADAPTERS: dict[str, Callable[..., Adapter]] = {"linear": LinearAdapter}
+
+__all__ = ["ADAPTERS", "LinearAdapter"]

@@ -1,0 +1,114 @@
+"""The four slots: ``samples -> Encoder -> Adapter -> DiffBlock -> Decoder -> tokens``.
+
+Only what stands here crosses from one part to the next. A part is an ``nn.Module`` of its own
+making: nothing is inherited from here.
+
+Shapes: B clips, S samples, T input frames, R reference frames, D features, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from model.types import Difference, Encoded, Sequences
+
+
+class Part(Protocol):
+    """What is asked of every part for being an ``nn.Module``."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...  # noqa: D102
+    def eval(self) -> Self: ...  # noqa: D102
+    def to(self, device: torch.device | str) -> Self: ...  # noqa: D102
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...  # noqa: D102
+
+
+class Encoder(Part, Protocol):
+    """Waveforms at its own rate -> frames. It owns its front end."""
+
+    sample_rate: int
+    """Hertz."""
+    width: int
+    """D of its frames."""
+    frame_s: float
+    """Seconds of sound per frame."""
+    min_samples: int
+    """The shortest clip that gives a frame."""
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, D]; for training."""
+
+    def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Waveforms [S] -> frames [T, D] of each, none of them padding; for use.
+
+        No clip's frames depend on the others. How clips are put together (packed, padded, in
+        windows, as many as memory allows) is decided here alone.
+        """
+
+    def fold_norms(self) -> None:
+        """Become faster for inference, and for good; may do nothing."""
+
+    def __call__(self, samples: Tensor, lengths: Tensor) -> Encoded: ...  # noqa: D102
+
+
+class Adapter(Part, Protocol):
+    """All that learns between a frozen encoder and the comparison."""
+
+    width: int
+    """D of what it returns."""
+
+    def forward(self, encoded: Encoded) -> Encoded:
+        """[B, T, D of the encoder] -> [B, T, D]; T may change."""
+
+    def __call__(self, encoded: Encoded) -> Encoded: ...  # noqa: D102
+
+
+class DiffBlock(Part, Protocol):
+    """What the input has and the reference has not. A clip without a reference does not pass it."""
+
+    def forward(self, input: Encoded, reference: Encoded) -> Difference:  # noqa: A002
+        """[B, T, D] and [B, R, D] -> the decoder's memory, of any length."""
+
+    def __call__(self, input: Encoded, reference: Encoded) -> Difference: ...  # noqa: A002, D102
+
+
+class Decoder(Part, Protocol):
+    """Memory -> tokens, for training and for search, with one set of weights."""
+
+    max_positions: int
+    """The longest memory, in frames."""
+    pad_token_id: int
+    """What stands after the end of a caption."""
+
+    def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
+        """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
+
+    def generate(
+        self,
+        difference: Difference,
+        *,
+        num_beams: int,
+        num_captions: int,
+        max_new_tokens: int,
+        min_length: int,
+        no_repeat_ngram_size: int,
+        length_penalty: float,
+        early_stopping: bool,
+    ) -> Sequences:
+        """Search captions for B memories; the settings are Transformers'."""
+
+    def __call__(self, difference: Difference, tokens: Tensor) -> Tensor: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One of each."""
+
+    encoder: Encoder
+    adapter: Adapter
+    difference: DiffBlock
+    decoder: Decoder
