@@ -74,6 +74,8 @@ TABLE: Mapping[type[Exception], Row] = {
     ClientDisconnect: Row(499, "client-gone", "Client closed the request"),
     NotReady: Row(503, "not-ready", "Not ready"),
     batcher.Closed: Row(503, "shutting-down", "Shutting down"),
+    # 500, so that neither a balancer nor a client sends it on to the next replica.
+    batcher.FatalBatch: Row(500, "device-died", "Device died"),
     batcher.WorkerDied: Row(503, "worker-died", "Model thread dead"),
     DeviceFailed: Row(503, "device-failed", "Device failed"),
     batcher.DeadlinePassed: Row(504, "deadline-passed", "Deadline passed"),
@@ -111,7 +113,7 @@ async def problem_response(request: Request, error: Exception) -> JSONResponse:
     else:
         row = row_for(error)
         record.problem = row.slug
-        if row.status == 500:
+        if row is TABLE[Exception]:
             _log.error("request %s failed", record.id, exc_info=error)
         problem = _problem(row, _detail(error, row), record.id)
         headers = _headers(error, row)
@@ -158,7 +160,7 @@ def _problem(row: Row, detail: str, request_id: str) -> schemas.Problem:
 
 
 def _detail(error: Exception, row: Row) -> str:
-    if row.status == 500:
+    if row is TABLE[Exception]:
         return _example(Exception)
     if isinstance(error, RequestValidationError):
         return "; ".join(

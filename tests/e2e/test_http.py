@@ -498,7 +498,7 @@ def test_a_dead_model_thread_is_not_alive_and_hangs_nobody() -> None:
             ]
             eventually(lambda: service.metric("queue_depth") == 3)
         for answer in doomed:
-            assert_problem(answer.get(), 503, "restarted")
+            assert_problem(answer.get(), 500, "once more")
         assert_problem(service.http.get("/livez"), 503, "died")
         assert_problem(service.http.get("/readyz"), 503, "died")
         assert_problem(service.caption(), 503)
@@ -660,7 +660,7 @@ def test_a_dead_model_thread_ends_the_process_with_1() -> None:
         doomed = post(address, FATAL)
         assert child.stdout.readline() == "encoding\n"
         tell(child)
-        assert_problem(doomed.get(), 503, "restarted")
+        assert_problem(doomed.get(), 500, "once more")
         assert child.wait(WAIT_S) == 1
 
 
