@@ -14,7 +14,7 @@ import soundfile
 import torch
 from fake_pipeline import FakePipeline
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
-from threaded import in_thread
+from threaded import WAIT_S, in_thread
 
 from model import audio
 from model.types import Description, Encoded, GenerationOptions, Segment, Waveform
@@ -80,6 +80,7 @@ def visit(
     complaints: list[str] = []
     asked: set[str] = set()
     with browser.new_context(**context) as own:
+        own.set_default_timeout(1000 * WAIT_S)
         page = own.new_page()
         page.on(
             "console", lambda said: complaints.append(said.text) if said.type == "error" else None
