@@ -2,7 +2,8 @@
 
 Generic over what is worked on and what comes of it; it knows no audio and no network.
 Every future that ``submit`` hands out resolves: with a result, with the item's own error,
-with ``DeadlinePassed``, or with ``WorkerDied``/``Closed`` when the worker will not come back.
+with ``DeadlinePassed``, or with ``WorkerDied``/``Closed`` when the worker will not come back;
+``FatalBatch`` is the ``WorkerDied`` of those items that may be why.
 
 An item has a ``length`` (seconds of audio) and a ``count`` (clips it adds to a batch). A batch
 is padded to its longest item, so its cost is the longest length times all counts.
@@ -17,9 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
-from engine.errors import Closed, DeadlinePassed, QueueFull, WorkerDied
+from engine.errors import Closed, DeadlinePassed, FatalBatch, QueueFull, WorkerDied
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -130,7 +132,8 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
-        return not self._abandon(Closed, "the service shut down before the request was done")
+        late = partial(Closed, "the service shut down before the request was done")
+        return not self._abandon(running=late, queued=late)
 
     @property
     def ready(self) -> bool:
@@ -170,12 +173,13 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             self._queue.pop(future, None)
 
-    def _abandon(self, kind: type[Exception], message: str) -> int:
-        """Fail whatever is queued or running; how many that were."""
+    def _abandon(self, running: Callable[[], Exception], queued: Callable[[], Exception]) -> int:
+        """Fail whatever runs or is queued; how many that were."""
         with self._changed:
-            entries = [*self._queue.values(), *self._running]
+            doomed = [(entry, queued()) for entry in self._queue.values()]
             self._queue.clear()
-        return sum(_settle(entry.future, kind(message)) for entry in entries)
+        doomed += [(entry, running()) for entry in self._running]
+        return sum(_settle(entry.future, error) for entry, error in doomed)
 
     # -- the worker ---------------------------------------------------------------------------
 
@@ -195,7 +199,10 @@ class Batcher(Generic[Item, Result]):
             _log.critical("the model thread died", exc_info=True)
             with self._changed:
                 self._died = True
-            self._abandon(WorkerDied, "the device failed; the service must be restarted")
+            self._abandon(
+                running=FatalBatch,
+                queued=partial(WorkerDied, "the device failed; the service must be restarted"),
+            )
 
     def _wait(self) -> bool:
         """Wait until a batch is due; False once closed and empty."""

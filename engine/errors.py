@@ -10,6 +10,7 @@ The tree follows a request on its way::
         ├── DeadlinePassed      the model was not free in time
         ├── DeviceFailed        the device could not compute the batch
         └── WorkerDied          the model thread has ended, and nothing is computed any more
+            └── FatalBatch      ... in the batch that this request was part of
 """
 
 from model.errors import AudiodiffError
@@ -49,3 +50,7 @@ class DeviceFailed(EngineError):
 
 class WorkerDied(EngineError):
     """The model thread has ended and the process must be restarted."""
+
+
+class FatalBatch(WorkerDied):
+    """The device failed while it computed this; send it once more, each clip alone."""

@@ -14,7 +14,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from engine.errors import Closed, DeadlinePassed, DeviceFailed, NotReady, QueueFull, WorkerDied
+from engine.errors import (
+    Closed,
+    DeadlinePassed,
+    DeviceFailed,
+    FatalBatch,
+    NotReady,
+    QueueFull,
+    WorkerDied,
+)
 from model.errors import (
     AudioError,
     AudioTooLarge,
@@ -61,6 +69,8 @@ TABLE: Mapping[type[Exception], ProblemType] = {
     ClientDisconnect: ProblemType(499, "client-gone", "Client closed the request"),
     NotReady: ProblemType(503, "not-ready", "Not ready"),
     Closed: ProblemType(503, "shutting-down", "Shutting down"),
+    # 500, so that neither a balancer nor a client sends it on to the next replica.
+    FatalBatch: ProblemType(500, "device-died", "Device died"),
     WorkerDied: ProblemType(503, "worker-died", "Model thread dead"),
     DeviceFailed: ProblemType(503, "device-failed", "Device failed"),
     DeadlinePassed: ProblemType(504, "deadline-passed", "Deadline passed"),

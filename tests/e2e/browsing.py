@@ -16,6 +16,7 @@ from model import audio
 from model.types import Description, Encoded, GenerationOptions, Segment, Waveform
 from tests.support.audio import by_soundfile
 from tests.support.captioner import FakeCaptioner
+from tests.support.client import WAIT_S
 from tests.support.threaded import in_thread
 
 CHROMIUM = shutil.which("chromium")
@@ -79,6 +80,7 @@ def visit(
     complaints: list[str] = []
     asked: set[str] = set()
     with browser.new_context(**context) as own:
+        own.set_default_timeout(1000 * WAIT_S)
         page = own.new_page()
         page.on(
             "console", lambda said: complaints.append(said.text) if said.type == "error" else None

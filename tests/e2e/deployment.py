@@ -13,13 +13,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import randbelow
 
 import pytest
 
 from tests.support.process import ROOT
 
 DEPLOY = ROOT / "deploy"
-PORT = 8000
 NAMES_PORT = 53
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 NO_SUCH_NAME = 3
@@ -45,14 +45,16 @@ def with_mounts(mounts: Mapping[str, Path]) -> list[str]:
     return command
 
 
-def skip_if_taken(address: str, port: int, kind: int = socket.SOCK_STREAM) -> None:
-    """The configurations name their ports, so they must be free."""
-    with socket.socket(type=kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            pytest.skip(f"{address}:{port} is taken")
+def own_address() -> str:
+    """An address of the loopback (127.0.0.0/8) that no other test and no other program uses."""
+    return f"127.{1 + randbelow(254)}.{randbelow(256)}.{1 + randbelow(254)}"
+
+
+def free_port() -> int:
+    """A port that is free on every address now, and on an ``own_address`` stays so."""
+    with socket.create_server(("", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -1,115 +1,165 @@
 """nginx with the deployment's own configuration, before three replicas.
 
 Skipped where it is not installed. It runs in a mount namespace of its own, in which the replicas'
-names are addresses of the loopback.
+names are addresses of the loopback; only its ports and its pauses are others.
 """
 
 from __future__ import annotations
 
 import itertools
-import shutil
+import re
 import signal
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from threading import Event
 
 import httpx
 import pytest
 
-from tests.e2e.deployment import DEPLOY, PORT, program, skip_if_taken, with_mounts
+from tests.e2e.deployment import DEPLOY, free_port, own_address, program, with_mounts
 from tests.support.captioner import FATAL, clip
 from tests.support.client import WAIT_S, assert_problem, eventually, multipart
 from tests.support.process import Process, serving
 
-HOSTS = {"audiodiff-1": "127.0.0.2", "audiodiff-2": "127.0.0.3", "audiodiff-3": "127.0.0.4"}
-BALANCER_PORT = 8080
+NAMES = ("audiodiff-1", "audiodiff-2", "audiodiff-3")
 UPLOAD_MB = 1
-CLIENTS = 12
+CLIENTS = 6
+PADDING = b" " * 200_000
+"""Of each clip: a replica that refuses it has not read all of it."""
 
 
-@pytest.fixture(scope="module")
-def nginx(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command that runs nginx with the deployment's configuration, up to its options."""
-    path = tmp_path_factory.mktemp("nginx")
-    hosts = path / "hosts"
-    hosts.write_text("".join(f"{address} {name}\n" for name, address in HOSTS.items()))
-    inside = with_mounts({"/etc/hosts": hosts, "/tmp": path})
-    for address in HOSTS.values():
-        skip_if_taken(address, PORT)
-    skip_if_taken("0.0.0.0", BALANCER_PORT)
-    # In there, where /tmp is another folder, a checkout below /tmp would not be found.
-    shutil.copy(DEPLOY / "nginx" / "nginx.conf", path)
-    return [*inside, program("nginx"), "-c", "/tmp/nginx.conf"]
+class Balancer:
+    """nginx, and where its replicas are to be; neither need run."""
+
+    def __init__(self, path: Path) -> None:
+        self.address, self.port = own_address(), free_port()
+        self.replicas = {name: own_address() for name in NAMES}
+        self.replica_port = free_port()
+        text = (DEPLOY / "nginx" / "nginx.conf").read_text()
+        for pattern, ours in (
+            (r"listen \d+", f"listen {self.address}:{self.port}"),
+            (r"(server audiodiff-\d):\d+", rf"\1:{self.replica_port}"),
+            (r"fail_timeout=\d+s", "fail_timeout=1s"),
+        ):
+            text = re.sub(pattern, ours, text)
+        (path / "nginx.conf").write_text(text)
+        hosts = path / "hosts"
+        hosts.write_text("".join(f"{where} {name}\n" for name, where in self.replicas.items()))
+        # In there, where /tmp is another folder, a checkout below /tmp would not be found.
+        inside = with_mounts({"/etc/hosts": hosts, "/tmp": path})
+        self.command = [*inside, program("nginx"), "-c", "/tmp/nginx.conf"]
+        """Up to further options."""
+
+    @contextmanager
+    def running(self) -> Iterator[httpx.Client]:
+        """A client of it."""
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=CLIENTS)
+        url = f"http://{self.address}:{self.port}"
+        # In the namespace there is no other user.
+        child = subprocess.Popen([*self.command, "-g", "user root; daemon off;"])
+        try:
+            eventually(lambda: child.poll() is not None or self._listens())
+            assert child.poll() is None
+            with httpx.Client(base_url=url, timeout=WAIT_S, limits=limits) as client:
+                yield client
+        finally:
+            child.terminate()
+            child.wait(WAIT_S)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((self.address, self.port)) == 0
 
 
 class Fleet:
     """Three replicas, and the balancer before them."""
 
-    def __init__(self, stack: ExitStack, balancer: httpx.Client) -> None:
+    def __init__(self, stack: ExitStack, nginx: Balancer) -> None:
         self._stack = stack
-        self.balancer = balancer
-        with ThreadPoolExecutor(len(HOSTS)) as pool:
-            self.replicas = dict(zip(HOSTS, pool.map(self._started, HOSTS), strict=True))
+        self._nginx = nginx
+        self._numbers = itertools.count(1000)
+        self.replicas: dict[str, Process] = {}
+        self.balancer = stack.enter_context(nginx.running())
 
-    def restart(self, name: str) -> Process:
-        """A new process in the place of one that is gone."""
-        self.replicas[name] = replica = self._started(name)
-        return replica
+    def complete(self) -> None:
+        """Start what does not run, and wait until the balancer gives requests to all of them."""
+        gone = [name for name in NAMES if self.replicas.get(name) not in self.running]
+        with ThreadPoolExecutor(len(NAMES)) as pool:
+            self.replicas.update(zip(gone, pool.map(self._started, gone), strict=True))
+        for replica in self.replicas.values():
+            eventually(partial(self._reaches, replica))
+
+    @property
+    def running(self) -> list[Process]:
+        """Those whose process has not ended."""
+        return [one for one in self.replicas.values() if one.child.poll() is None]
+
+    def new_number(self) -> int:
+        """The number of a clip that was not sent yet."""
+        return next(self._numbers)
 
     def caption(self, number: int, **headers: str) -> httpx.Response:
         """The balancer's answer to a clip."""
-        return self.balancer.post("/caption", files={"file": ("a", clip(number))}, headers=headers)
+        files = {"file": ("a", clip(number) + PADDING)}
+        return self.balancer.post("/caption", files=files, headers=headers)
 
     def _started(self, name: str) -> Process:
-        process = serving(host=HOSTS[name], port=PORT, max_upload_mb=UPLOAD_MB)
+        process = serving(
+            host=self._nginx.replicas[name],
+            port=self._nginx.replica_port,
+            max_upload_mb=UPLOAD_MB,
+            request_timeout_s=WAIT_S,
+            drain_timeout_s=WAIT_S,
+        )
         return self._stack.enter_context(process)
+
+    def _reaches(self, replica: Process) -> bool:
+        number = self.new_number()
+        self.caption(number)
+        return number in prepared(replica)
 
 
 @pytest.fixture(scope="module")
-def fleet(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=CLIENTS)
-    address = f"http://127.0.0.1:{BALANCER_PORT}"
-    log = tmp_path_factory.mktemp("log") / "error.log"
-    with (
-        ExitStack() as stack,
-        httpx.Client(base_url=address, timeout=WAIT_S, limits=limits) as client,
-    ):
-        fleet = Fleet(stack, client)
-        with log.open("w") as errors:
-            # In the namespace there is no other user.
-            child = subprocess.Popen([*nginx, "-g", "user root; daemon off;"], stderr=errors)
-        try:
-            eventually(lambda: child.poll() is not None or listening())
-            assert child.poll() is None, log.read_text()
-            yield fleet
-        finally:
-            child.terminate()
-            child.wait(WAIT_S)
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Balancer:
+    return Balancer(tmp_path_factory.mktemp("nginx"))
 
 
-def listening() -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", BALANCER_PORT)) == 0
+@pytest.fixture(scope="module")
+def _fleet(nginx: Balancer) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        yield Fleet(stack, nginx)
+
+
+@pytest.fixture
+def fleet(_fleet: Fleet) -> Fleet:
+    """All three run, whatever another test did to them."""
+    _fleet.complete()
+    return _fleet
 
 
 @contextmanager
-def load(fleet: Fleet, first: int) -> Iterator[dict[int, httpx.Response]]:
-    """Clients who ask for captions of clips ``first`` and on; at the end all are answered."""
-    numbers = itertools.count(first)
+def load(fleet: Fleet, number_of_clients: int = CLIENTS) -> Iterator[dict[int, httpx.Response]]:
+    """Clients who ask for captions of new clips; at the end all are answered."""
     answers: dict[int, httpx.Response] = {}
     over = Event()
 
     def ask() -> None:
         while not over.is_set():
-            number = next(numbers)
-            answers[number] = fleet.caption(number)
+            number = fleet.new_number()
+            answer = fleet.caption(number)
+            # A copy: the response itself keeps the request, and thereby the clip.
+            answers[number] = httpx.Response(
+                answer.status_code, headers=answer.headers, content=answer.content
+            )
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        clients: list[Future[None]] = [pool.submit(ask) for _ in range(CLIENTS)]
+    with ThreadPoolExecutor(number_of_clients) as pool:
+        clients: list[Future[None]] = [pool.submit(ask) for _ in range(number_of_clients)]
         try:
             yield answers
         finally:
@@ -118,62 +168,73 @@ def load(fleet: Fleet, first: int) -> Iterator[dict[int, httpx.Response]]:
         one.result()
 
 
-def assert_captions(answers: dict[int, httpx.Response]) -> None:
+def assert_captions(answers: Mapping[int, httpx.Response]) -> None:
     """Every request got its own caption."""
     assert {answer.status_code for answer in answers.values()} == {200}
     assert all(answer.json()["caption"] == f"sound {n}" for n, answer in answers.items())
 
 
-def prepared(*replicas: Process, since: int = 0) -> Counter[int]:
-    """How often replicas were given each clip of those numbered ``since`` and on."""
-    told = itertools.chain(*(replica.tell()["prepared"] for replica in replicas))
-    return Counter(number for number in told if number >= since)
+def prepared(*replicas: Process) -> Counter[int]:
+    """How often replicas were given each clip."""
+    return Counter(itertools.chain(*(replica.tell()["prepared"] for replica in replicas)))
 
 
-def test_nginx_accepts_its_configuration(nginx: list[str]) -> None:
-    done = subprocess.run([*nginx, "-t", "-g", "user root;"], capture_output=True, text=True)
+def test_nginx_accepts_its_configuration(nginx: Balancer) -> None:
+    command = [*nginx.command, "-t", "-g", "user root;"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr
 
 
-def test_no_request_is_lost_with_a_killed_replica(fleet: Fleet) -> None:
-    killed, *others = fleet.replicas.values()
-    killed.tell("shut")  # what it gets it holds until it is killed
-    with load(fleet, first=0) as answers:
-        eventually(lambda: killed.metric("queue_depth") >= 2)
-        held = prepared(killed)
-        killed.child.kill()
-        enough = len(answers) + 300
-        eventually(lambda: len(answers) >= enough)
-    assert_captions(answers)
-    # What it held was asked for again, once and elsewhere, and nothing else was.
-    assert len(held) >= 3
-    assert prepared(*others) == dict.fromkeys(answers, 1)
+def test_without_a_replica_it_says_so(nginx: Balancer) -> None:
+    with nginx.running() as client:
+        for _ in range(2):  # first it tries all of them, then it knows
+            answer = client.post("/caption", content=b"clip", headers={"X-Request-ID": "mine"})
+            problem = assert_problem(answer, 503)
+            assert problem["type"] == "urn:audiodiff:problem:not-ready"
+            assert problem["request_id"] == "mine"
 
-    back = fleet.restart("audiodiff-1")
-    with load(fleet, first=100_000) as answers:
-        eventually(lambda: bool(prepared(back)))
+
+def test_what_a_killed_replica_had_is_lost_and_nothing_else(fleet: Fleet) -> None:
+    killed = fleet.replicas[NAMES[0]]
+    killed.tell("shut")  # what it gets it holds until it is killed
+    with load(fleet) as answers:
+        eventually(lambda: killed.metric("queue_depth") >= 1)
+        killed.child.kill()
+        killed.child.wait(WAIT_S)
+        fleet.complete()  # while another one starts, the balancer tries in vain whether it is back
+    lost = {number for number, answer in answers.items() if answer.status_code != 200}
+    assert 2 <= len(lost) <= CLIENTS
+    for number in lost:
+        problem = assert_problem(answers.pop(number), 502)
+        assert problem["type"] == "urn:audiodiff:problem:replica-lost"
     assert_captions(answers)
+    given = prepared(*fleet.running)
+    assert not lost & given.keys()
+    assert {given[number] for number in answers} == {1}
 
 
 def test_no_request_is_lost_with_a_replica_that_is_told_to_end(fleet: Fleet) -> None:
-    first = 200_000
-    ending = fleet.replicas.pop("audiodiff-2")
+    ending = fleet.replicas[NAMES[1]]
+    before = prepared(ending)
     ending.tell("shut")
-    with load(fleet, first) as answers:
-        eventually(lambda: ending.metric("queue_depth") >= 2)
+    with load(fleet, 2) as early:
+        eventually(lambda: prepared(ending) != before)
         ending.child.send_signal(signal.SIGTERM)
-        eventually(lambda: ending.http.get("/readyz").status_code == 503)
-        enough = len(answers) + 300
-        eventually(lambda: len(answers) >= enough)
-        held = prepared(ending, since=first)
-        ending.tell("open")
-        assert ending.child.wait(WAIT_S) == 0
+        # It holds one request, the others hold more: whenever it may be asked again it is.
+        with load(fleet) as late:
+            eventually(lambda: ending.metric("rejections_total", reason="not-ready") >= 3)
+            held = prepared(ending)
+            ending.tell("open")
+            assert ending.child.wait(WAIT_S) == 0
+            enough = len(late) + 50
+            eventually(lambda: len(late) >= enough)
+    answers = early | late
     assert_captions(answers)
     # What it held it answered itself; what it refused another one was asked.
-    assert len(held) >= 3
-    assert prepared(*fleet.replicas.values(), since=first) + held == dict.fromkeys(answers, 1)
-    fleet.restart("audiodiff-2")
+    given = prepared(*fleet.running)
+    assert held.keys() & early.keys()
+    assert {held[number] + given[number] for number in answers} == {1}
 
 
 def test_the_balancer_keeps_to_the_contract(fleet: Fleet) -> None:
@@ -191,17 +252,10 @@ def test_the_balancer_keeps_to_the_contract(fleet: Fleet) -> None:
     assert fleet.balancer.get("/readyz").json() == {"status": "ok"}
 
 
-def test_a_clip_that_kills_leaves_a_replica(fleet: Fleet) -> None:
-    assert_problem(fleet.caption(FATAL), 503)
-    children = [replica.child for replica in fleet.replicas.values()]
-    eventually(lambda: [child.poll() for child in children].count(1) == 2)
-    [left] = [replica for replica in fleet.replicas.values() if replica.child.poll() is None]
-    assert fleet.caption(2).json()["caption"] == "sound 2"
-
-    left.child.kill()
-    left.child.wait(WAIT_S)
-    problem = assert_problem(fleet.caption(3, **{"X-Request-ID": "mine"}), 503)
-    assert problem["request_id"] == "mine"
-    for name in HOSTS:
-        fleet.restart(name)
-    eventually(lambda: fleet.caption(3).status_code == 200)
+def test_a_clip_that_kills_is_given_to_one_replica(fleet: Fleet) -> None:
+    problem = assert_problem(fleet.caption(FATAL), 500)
+    assert problem["type"] == "urn:audiodiff:problem:device-died"
+    eventually(lambda: len(fleet.running) < len(NAMES))
+    assert_captions({n: fleet.caption(n) for n in (fleet.new_number() for _ in range(20))})
+    assert len(fleet.running) == 2
+    assert FATAL not in prepared(*fleet.running)

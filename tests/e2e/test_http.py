@@ -425,7 +425,7 @@ def test_a_dead_model_thread_is_not_alive_and_hangs_nobody() -> None:
             ]
             eventually(lambda: service.metric("queue_depth") == 3)
         for answer in doomed:
-            assert_problem(answer.get(), 503, says="restarted")
+            assert_problem(answer.get(), 500, says="once more")
         assert_problem(service.http.get("/livez"), 503, says="died")
         assert_problem(service.http.get("/readyz"), 503, says="died")
         assert_problem(service.caption(clip(1)), 503)
@@ -527,5 +527,5 @@ def test_a_drain_that_does_not_end_answers_503_and_exits_1() -> None:
 
 def test_a_dead_model_thread_ends_the_process_with_1() -> None:
     with serving() as process:
-        assert_problem(process.caption(clip(FATAL)), 503, says="restarted")
+        assert_problem(process.caption(clip(FATAL)), 500, says="once more")
         assert process.child.wait(WAIT_S) == 1

@@ -1,14 +1,13 @@
 """What Prometheus reads: checked by promtool, and run before services that come and go.
 
 Skipped where a program is not installed. Prometheus runs with the deployment's own files, only its
-pauses are shorter; in a mount namespace of its own it asks a name server of ours.
+port and its pauses are others; in a mount namespace of its own it asks a name server of ours.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,20 +18,18 @@ import pytest
 
 from tests.e2e.deployment import (
     DEPLOY,
-    NAMES_PORT,
-    PORT,
+    free_port,
     name_server,
+    own_address,
     program,
-    skip_if_taken,
     with_mounts,
 )
 from tests.support.captioner import clip
 from tests.support.client import WAIT_S, eventually, in_parallel
 from tests.support.process import Process, serving
 
-NAME_SERVER = "127.0.0.53"
-ADDRESSES = {"audiodiff-1": "127.0.0.2", "audiodiff-2": "127.0.0.3"}
-ELSEWHERE = "127.0.0.4"
+NAMES = ("audiodiff-1", "audiodiff-2")
+BOTH = dict.fromkeys(NAMES, 1.0)
 QUEUE = 10
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "audiodiff.json").read_text())
 
@@ -50,18 +47,21 @@ def test_promtool_accepts(arguments: str) -> None:
 class Watch:
     """Prometheus, the replicas it watches, and the names by which it finds them."""
 
-    def __init__(self, stack: ExitStack, names: dict[str, str], http: httpx.Client) -> None:
+    def __init__(
+        self, stack: ExitStack, names: dict[str, str], port: int, http: httpx.Client
+    ) -> None:
         self._stack = stack
+        self._port = port
         self._http = http
         self.names = names
-        with ThreadPoolExecutor(len(ADDRESSES)) as pool:
-            self.replicas = dict(
-                zip(ADDRESSES, pool.map(self.start, ADDRESSES.values()), strict=True)
-            )
-        names.update(ADDRESSES)
+        addresses = {name: own_address() for name in NAMES}
+        with ThreadPoolExecutor(len(NAMES)) as pool:
+            self.replicas = dict(zip(NAMES, pool.map(self.start, addresses.values()), strict=True))
+        names.update(addresses)
 
     def start(self, address: str) -> Process:
-        return self._stack.enter_context(serving(host=address, port=PORT, max_queue=QUEUE))
+        process = serving(host=address, port=self._port, max_queue=QUEUE, request_timeout_s=WAIT_S)
+        return self._stack.enter_context(process)
 
     def ask(self, query: str) -> dict[str, float]:
         """The value now, by the instance; of series without one, under the empty name."""
@@ -84,24 +84,22 @@ class Watch:
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     prometheus = program("prometheus")
+    port, own, resolving = free_port(), f"{own_address()}:{free_port()}", own_address()
     path = tmp_path_factory.mktemp("prometheus")
     for name in ("prometheus.yml", "alerts.yml"):
         text = (DEPLOY / "prometheus" / name).read_text()
+        text = re.sub(r"port: \d+$", f"port: {port}", text, flags=re.MULTILINE)
         # What is waited for; the ranges of the queries stay.
-        (path / name).write_text(re.sub(r": (10s|1m|2m)$", ": 1s", text, flags=re.MULTILINE))
+        text = re.sub(r": (10s|1m|2m)$", ": 1s", text, flags=re.MULTILINE)
+        (path / name).write_text(text)
     resolver = path / "resolv.conf"
-    resolver.write_text(f"nameserver {NAME_SERVER}\n")
+    resolver.write_text(f"nameserver {resolving}\n")
     inside = with_mounts({"/etc/resolv.conf": resolver})
-    skip_if_taken(NAME_SERVER, NAMES_PORT, socket.SOCK_DGRAM)
-    for address in (*ADDRESSES.values(), ELSEWHERE):
-        skip_if_taken(address, PORT)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        own = f"127.0.0.1:{probe.getsockname()[1]}"
     names: dict[str, str] = {}
     log = path / "log"
     with (
         ExitStack() as stack,
-        name_server(NAME_SERVER, names),
+        name_server(resolving, names),
         httpx.Client(base_url=f"http://{own}", timeout=WAIT_S) as http,
         log.open("w") as errors,
     ):
@@ -116,7 +114,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
             stderr=errors,
         )
         try:
-            watch = Watch(stack, names, http)
+            watch = Watch(stack, names, port, http)
             eventually(lambda: child.poll() is not None or ready(http))
             assert child.poll() is None, log.read_text()
             yield watch
@@ -133,9 +131,9 @@ def ready(http: httpx.Client) -> bool:
 
 
 def test_each_replica_is_found_by_its_name_and_scraped(watch: Watch) -> None:
-    eventually(lambda: watch.ask("audiodiff_model_ready") == dict.fromkeys(ADDRESSES, 1))
-    assert watch.ask("up") == dict.fromkeys(ADDRESSES, 1)
-    assert watch.firing() == {}
+    eventually(lambda: watch.ask("audiodiff_model_ready") == BOTH)
+    eventually(lambda: watch.ask("up") == BOTH)
+    eventually(lambda: watch.firing() == {})
 
 
 def test_a_replica_is_missed_until_it_is_back(watch: Watch) -> None:
@@ -144,11 +142,12 @@ def test_a_replica_is_missed_until_it_is_back(watch: Watch) -> None:
     eventually(lambda: watch.firing() == alarm)
     del watch.names["audiodiff-1"]
     eventually(lambda: watch.ask("up") == {"audiodiff-2": 1})
-    watch.replicas["audiodiff-1"] = watch.start(ELSEWHERE)
-    assert watch.firing() == alarm  # the rules have run without the name, too
-    watch.names["audiodiff-1"] = ELSEWHERE
+    elsewhere = own_address()
+    watch.replicas["audiodiff-1"] = watch.start(elsewhere)
+    eventually(lambda: watch.firing() == alarm)  # the rules have run without the name, too
+    watch.names["audiodiff-1"] = elsewhere
     eventually(lambda: watch.firing() == {})
-    assert watch.ask("up") == dict.fromkeys(ADDRESSES, 1)
+    eventually(lambda: watch.ask("up") == BOTH)
 
 
 def test_a_queue_that_fills_is_told_of_until_it_is_empty(watch: Watch) -> None:

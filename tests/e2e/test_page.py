@@ -24,7 +24,12 @@ from tests.support.client import WAIT_S, eventually
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 SCHEMES = ("light", "dark")
-SETTLED = "Promise.all(document.getAnimations().map((one) => one.finished))"
+SETTLED = """(async () => {
+    // A transition that is turned round, or whose element goes, is cancelled: that ends it as well.
+    for (let moving; (moving = document.getAnimations()).length; ) {
+        await Promise.allSettled(moving.map((one) => one.finished));
+    }
+})()"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -242,6 +247,7 @@ def test_with_the_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Pause clip A")).to_be_visible()
     page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play clip A")).to_be_visible()
     tab_to(lane(page, "A"))
     page.keyboard.press("Home")
     for key, time in (
@@ -340,13 +346,14 @@ def test_a_request_is_cancelled(page: Page, service: tuple[Hearing, str]) -> Non
 
 def test_progress_while_it_is_sent(page: Page) -> None:
     line = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
     line.send("Network.emulateNetworkConditions", slow)
     choose(page, "A", 30)  # 960 kB
     expect(page.get_by_role("progressbar")).to_have_attribute(
         "aria-valuenow", re.compile("^[1-9][0-9]?$")
     )
     expect(page.locator(".doing")).to_contain_text("Sending")
+    line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
     said(page, "sound 30")
 
 
@@ -505,7 +512,7 @@ def bundled() -> Iterator[str]:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 break
         assert found, "the server ended before it listened"
-        eventually(lambda: httpx.get(f"{found[0]}/readyz").is_success)
+        eventually(lambda: httpx.get(f"{found[0]}/readyz", timeout=WAIT_S).is_success)
         yield found[0]
         process.send_signal(signal.SIGTERM)
         process.communicate()

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 
 import pytest
 
@@ -282,17 +283,17 @@ def test_close_fails_what_is_left_at_its_limit(make: Make, work: Work) -> None:
 def test_a_dead_worker_fails_everything_and_says_so(
     make: Make, work: Work, death: BaseException
 ) -> None:
-    batcher = make()
+    batcher = make(replace(ROOMY, max_count=2))
     occupied = occupy(batcher, work)
     doomed = [batcher.submit(item, length=1) for item in (2, death, 3)]
     work.gate.set()
     assert results([occupied]) == [1]
-    assert results(doomed) == ["WorkerDied"] * 3
+    assert results(doomed) == ["FatalBatch", "FatalBatch", "WorkerDied"]
     batcher._thread.join(WAIT_S)
     assert batcher.died
     with pytest.raises(WorkerDied):
         batcher.submit(4, length=1)
-    assert work.batches == [[1], [2, death, 3]]
+    assert work.batches == [[1], [2, death]]
 
 
 def test_a_set_up_that_fails_is_a_death(make: Make) -> None:

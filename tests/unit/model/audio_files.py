@@ -8,8 +8,9 @@ from collections.abc import Callable
 import av
 import numpy as np
 import pytest
-import soundfile
 from numpy.typing import NDArray
+
+from tests.support.audio import by_ffmpeg, by_soundfile
 
 Samples = NDArray[np.float32]
 
@@ -29,24 +30,6 @@ def noise(seconds: float, rate: int = RATE) -> Samples:
     """White noise on the 16-bit grid, [S, 1]."""
     steps = np.random.default_rng(0).integers(-20_000, 20_000, (int(seconds * rate), 1))
     return (steps / 32768).astype(np.float32)
-
-
-def by_soundfile(samples: Samples, rate: int, kind: str, subtype: str | None = None) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
-    return file.getvalue()
-
-
-def by_ffmpeg(samples: Samples, rate: int, kind: str, codec: str, **options: str) -> bytes:
-    file = io.BytesIO()
-    layout = "mono" if samples.shape[1] == 1 else "stereo"
-    with av.open(file, "w", format=kind, options=options) as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=128_000)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", layout)
-        frame.sample_rate, frame.pts = rate, 0
-        for part in (frame, None):
-            container.mux(stream.encode(part))
-    return file.getvalue()
 
 
 def video(sound: bool) -> bytes:
