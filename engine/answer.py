@@ -39,11 +39,13 @@ class Answer:
 
 
 def _described(description: Description) -> dict[str, Any]:
-    """The best caption, its alternatives, and the timeline of a difference."""
+    """The best caption, its alternatives, the sounds, and the timeline of a difference."""
     first, *others = ({"caption": one.text, "score": one.score} for one in description.captions)
-    timeline = description.timeline
+    timeline, both = description.timeline, description.shared
     return {
         **first,
         "alternatives": others,
+        "sounds": [asdict(sound) for sound in description.sounds],
         **({} if timeline is None else {"timeline": [asdict(segment) for segment in timeline]}),
+        **({} if both is None else {"shared": [asdict(sound) for sound in both]}),
     }

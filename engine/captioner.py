@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.sounds import shared, sounds
 from model import checkpoint
 from model.audio import DecodeLimits, decode
 from model.captioner import CaptionerModel
@@ -26,6 +27,7 @@ from model.types import (
     GenerationOptions,
     Segment,
     Sequences,
+    Sound,
     SourceInfo,
     Waveform,
 )
@@ -50,6 +52,8 @@ class Captioner:
         self.dtype: torch.dtype = loaded.model.dtype
         self.sample_rate = loaded.model.encoder.sample_rate
         self.frame_s = loaded.model.encoder.frame_s
+        events = loaded.model.config.events
+        self.labels: tuple[str, ...] = () if events is None else events.labels
 
     @classmethod
     def from_dir(cls, path: Path, device: str = "auto", dtype: str = "auto") -> Captioner:
@@ -117,18 +121,18 @@ class Captioner:
         clips = Encoded.join([clip for clip, _ in pairs])
         references = [reference for _, reference in pairs if reference is not None]
         rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
-        memory = self.model.compare(
+        left = self.model.compare(
             clips,
             Encoded.join(references) if references else clips.take([]),
             torch.tensor(rows, dtype=torch.long, device=self.device),
         )
-        found = self.model.decoder.generate(memory, **self._search(options))
+        found = self.model.decoder.generate(left, **self._search(options))
         return [
             Description(
                 self._captions(found, row),
-                None
-                if reference is None
-                else self._timeline(None if memory.kept is None else memory.kept[row], clip),
+                None if reference is None else self._timeline(left.kept, row, clip),
+                self._sounds(left.events, row, clip),
+                None if reference is None else self._shared(clip, reference),
             )
             for row, (clip, reference) in enumerate(pairs)
         ]
@@ -194,10 +198,24 @@ class Captioner:
             for text, score, length in zip(texts, scores, lengths, strict=True)
         )
 
-    def _timeline(self, kept: Tensor | None, clip: Encoded) -> tuple[Segment, ...]:
+    def _sounds(self, events: Tensor | None, row: int, clip: Encoded) -> tuple[Sound, ...]:
+        """What is left of the clip, padding left out."""
+        if events is None:
+            return ()
+        return sounds(events[row, : int(clip.mask.sum())].float(), self.labels, self.frame_s)
+
+    def _shared(self, clip: Encoded, reference: Encoded) -> tuple[Sound, ...]:
+        """What both have."""
+        head = self.model.events
+        if head is None:
+            return ()
+        first, second = (head.probabilities(one.frames)[0].float() for one in (clip, reference))
+        return sounds(shared(first, second), self.labels, self.frame_s)
+
+    def _timeline(self, kept: Tensor | None, row: int, clip: Encoded) -> tuple[Segment, ...]:
         """One segment per encoder frame of the clip, padding left out."""
         frames = int(clip.mask.sum())
-        values = [None] * frames if kept is None else kept[:frames].float().tolist()
+        values = [None] * frames if kept is None else kept[row, :frames].float().tolist()
         return tuple(
             Segment(
                 round(t * self.frame_s, 4),

@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 
 from model.adapters import ADAPTERS
 from model.config import CaptionerConfig
-from model.contracts import Adapter, Decoder, DiffBlock, Encoder, Parts
+from model.contracts import Adapter, Decoder, DiffBlock, Encoder, EventHead, Parts
 from model.decoders import DECODERS
 from model.difference import DIFFERENCES
 from model.encoders import ENCODERS
+from model.events import Events
 from model.types import Difference, Encoded
 
 
@@ -32,11 +33,16 @@ def build(config: CaptionerConfig) -> Parts:
         width=adapter.width, **config.difference.keywords()
     )
     decoder = DECODERS[config.decoder.name](**config.decoder.keywords())
-    return Parts(encoder, adapter, difference, decoder)
+    events = None
+    if config.events is not None:
+        events = Events(
+            width=adapter.width, memory=config.decoder.width, **config.events.keywords()
+        )
+    return Parts(encoder, adapter, difference, decoder, events)
 
 
 class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, unused-ignore]
-    """Encoder, adapter, diff block and decoder (Audio Difference Learning, figure 1).
+    """Encoder, adapter, diff block, events and decoder (Audio Difference Learning, figure 1).
 
     In the state dict each part's weights lie under the name of its slot.
     """
@@ -52,6 +58,7 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         self.encoder: Encoder = parts.encoder
         self.adapter: Adapter = parts.adapter
         self.difference: DiffBlock = parts.difference
+        self.events: EventHead | None = parts.events
         self.decoder: Decoder = parts.decoder
         self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
 
@@ -85,11 +92,15 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             piece = F.pad(piece, (*fill, 0, longest - piece.shape[1]))
             return whole.index_copy(0, rows, piece.to(whole.dtype))
 
-        return Difference(
+        left = Difference(
             place(clips.frames, part.memory),
             place(clips.mask, part.mask),
             None if part.kept is None else place(torch.ones_like(clips.frames[..., 0]), part.kept),
         )
+        if self.events is None:
+            return left
+        compared = clips.mask.new_zeros(len(clips.mask)).index_fill(0, rows, True)
+        return self.events(left, compared)
 
     def forward(
         self,

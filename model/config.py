@@ -58,10 +58,33 @@ class Cnn14Config(Strict):
         return self
 
 
+class MobileNetConfig(Strict):
+    """MobileNetV1 on log-mels of 16 kHz, started from YAMNet."""
+
+    name: Literal["mobilenet"] = "mobilenet"
+    width: int = 384
+    context: int = 2
+    """Blocks of convolutions over the frames."""
+    kernel: int = 7
+    """Frames of each."""
+
+
+class EfficientAtConfig(Strict):
+    """EfficientAT's mn04_as at 32 kHz, as published."""
+
+    name: Literal["efficientat"] = "efficientat"
+
+
 class LinearAdapterConfig(Strict):
     """One linear layer from the encoder's width to the decoder's."""
 
     name: Literal["linear"] = "linear"
+
+
+class NoAdapterConfig(Strict):
+    """The encoder's frames as they are."""
+
+    name: Literal["none"] = "none"
 
 
 class MaskingConfig(Strict):
@@ -93,9 +116,19 @@ class BartDecoderConfig(Strict):
     eos_token_id: int = 2
 
 
+class EventsConfig(Strict):
+    """A head that says which kinds of sound each frame holds, and tells the decoder."""
+
+    labels: tuple[str, ...]
+    """What its outputs are called."""
+    hidden: int = 512
+
+
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
-EncoderConfig = Cnn14Config
-AdapterConfig = LinearAdapterConfig
+EncoderConfig = Annotated[
+    Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
+]
+AdapterConfig = Annotated[LinearAdapterConfig | NoAdapterConfig, Field(discriminator="name")]
 DifferenceConfig = Annotated[MaskingConfig | SubtractionConfig, Field(discriminator="name")]
 DecoderConfig = BartDecoderConfig
 
@@ -106,6 +139,8 @@ class PartsConfig(Strict):
     encoder: EncoderConfig = Cnn14Config()
     adapter: AdapterConfig = LinearAdapterConfig()
     difference: DifferenceConfig = MaskingConfig()
+    events: EventsConfig | None = None
+    """Between difference and decoder; None: the decoder hears what the diff block leaves."""
     decoder: DecoderConfig = BartDecoderConfig()
 
 
@@ -121,6 +156,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     encoder: EncoderConfig
     adapter: AdapterConfig
     difference: DifferenceConfig
+    events: EventsConfig | None
     decoder: DecoderConfig
 
     def __init__(self, **kwargs: Any) -> None:

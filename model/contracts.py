@@ -104,6 +104,18 @@ class Decoder(Part, Protocol):
     def __call__(self, difference: Difference, tokens: Tensor) -> Tensor: ...  # noqa: D102
 
 
+class EventHead(Part, Protocol):
+    """Between difference and decoder, where there is one: the kinds of sound in what is left."""
+
+    def forward(self, difference: Difference, compared: Tensor) -> Difference:
+        """What is left -> the decoder's memory, with ``events``; ``compared`` [B] bool."""
+
+    def probabilities(self, frames: Tensor) -> Tensor:
+        """[B, T, D] -> the events [B, T, K] of frames that were not compared."""
+
+    def __call__(self, difference: Difference, compared: Tensor) -> Difference: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Parts:
     """One of each."""
@@ -112,3 +124,4 @@ class Parts:
     adapter: Adapter
     difference: DiffBlock
     decoder: Decoder
+    events: EventHead | None = None

@@ -87,7 +87,9 @@ class Difference:
     mask: Tensor
     """[B, T] bool."""
     kept: Tensor | None
-    """[B, T] in [0, 1]: the block's mask averaged over features; None without a mask."""
+    """[B, T] in [0, 1]: how much of each frame is new; None where no part of the model says it."""
+    events: Tensor | None = None
+    """[B, T, K] in [0, 1]: which kinds of sound are left; None without an event head."""
 
 
 MAX_BEAMS = 8
@@ -130,13 +132,32 @@ class Caption:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A stretch of a clip."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A kind of sound that is heard, and when."""
+
+    label: str
+    """AudioSet's name."""
+    score: float
+    """In [0, 1]: the probability where it is highest."""
+    events: tuple[Interval, ...]
+
+
+@dataclass(frozen=True)
 class Segment:
-    """How much of one encoder frame of the input the diff block kept."""
+    """How much of one encoder frame of the input is new against the reference."""
 
     start_s: float
     end_s: float
     kept: float | None
-    """In [0, 1]; None for a diff block without a mask."""
+    """In [0, 1]; None where no part of the model says it."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +168,10 @@ class Description:
     """At least one, best first."""
     timeline: tuple[Segment, ...] | None
     """One segment per encoder frame of the input; None for a plain caption."""
+    sounds: tuple[Sound, ...] = ()
+    """What is heard, or new, best first; empty for a model without an event head."""
+    shared: tuple[Sound, ...] | None = None
+    """What input and reference both have; None for a plain caption."""
 
     @property
     def best(self) -> Caption:

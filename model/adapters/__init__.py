@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from model.adapters.linear import LinearAdapter
+from model.adapters.none import NoAdapter
 from model.contracts import Adapter
 
-ADAPTERS: dict[str, Callable[..., Adapter]] = {"linear": LinearAdapter}
+ADAPTERS: dict[str, Callable[..., Adapter]] = {"linear": LinearAdapter, "none": NoAdapter}
 
-__all__ = ["ADAPTERS", "LinearAdapter"]
+__all__ = ["ADAPTERS", "LinearAdapter", "NoAdapter"]

@@ -4,7 +4,13 @@ from collections.abc import Callable
 
 from model.contracts import Encoder
 from model.encoders.cnn14 import Cnn14
+from model.encoders.efficientat import EfficientAt
+from model.encoders.mobilenet import MobileNet
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"cnn14": Cnn14}
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "cnn14": Cnn14,
+    "efficientat": EfficientAt,
+    "mobilenet": MobileNet,
+}
 
-__all__ = ["ENCODERS", "Cnn14"]
+__all__ = ["ENCODERS", "Cnn14", "EfficientAt", "MobileNet"]

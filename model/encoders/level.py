@@ -1,0 +1,31 @@
+"""Level is not content: every clip is heard at one loudness, without its constant part.
+
+Shapes: B clips, S samples.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK_S = 0.5
+"""A clip is as loud as its loudest block."""
+TARGET_DB = -20.0
+"""Root mean square of the loudest block, relative to full scale."""
+MAX_GAIN_DB = 46.0
+"""What is softer than ``TARGET_DB - MAX_GAIN_DB`` stays soft: near silence is not blown up."""
+
+
+def level(samples: Tensor, lengths: Tensor, sample_rate: int) -> Tensor:
+    """[B, S], zero beyond ``lengths`` [B] -> the same at ``TARGET_DB``, without offset."""
+    real = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+    mean = samples.sum(dim=1, keepdim=True) / lengths[:, None]
+    centred = torch.where(real, samples - mean, 0.0)
+    block = round(BLOCK_S * sample_rate)
+    padded = F.pad(centred.square(), (0, -samples.shape[1] % block))
+    loudest = padded.view(len(samples), -1, block).sum(dim=2).amax(dim=1)
+    power = loudest / lengths.clamp(max=block)
+    gain_db = TARGET_DB - 10 * torch.log10(power.clamp(min=1e-12))
+    gain = 10 ** (gain_db.clamp(max=MAX_GAIN_DB) / 20)
+    return centred * gain[:, None]

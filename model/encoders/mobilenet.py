@@ -1,0 +1,164 @@
+"""MobileNetV1 on log-mels, patch by patch, with context between the patches.
+
+The convolutions are YAMNet's (Google; Howard et al. 2017), which hears patches of 0.96 s, each
+for itself. So a clip is cut into patches that lie side by side: nothing in a clip or its batch
+reaches into a patch, and a patch is small enough for a processor's cache. What lies further away
+than a patch is brought in by convolutions over the frames.
+
+Shapes: B clips, S samples, N patches, M mel bands, T frames, D features, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from model.encoders.level import level
+from model.types import Encoded
+
+SAMPLE_RATE = 16_000
+WINDOW, HOP, N_FFT, MELS = 400, 160, 512, 64
+F_MIN, F_MAX = 125.0, 7_500.0
+FLOOR = 0.001
+PATCH = 96
+"""Log-mel frames."""
+POOL = 32
+"""Log-mel frames per encoder frame."""
+CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+
+
+class MobileNet(nn.Module):
+    """Waveforms -> a frame of ``width`` features per 0.32 s."""
+
+    sample_rate = SAMPLE_RATE
+    frame_s = POOL * HOP / SAMPLE_RATE
+    min_samples = SAMPLE_RATE // 10
+
+    def __init__(self, *, width: int = 384, context: int = 2, kernel: int = 7) -> None:
+        """``context`` blocks of ``kernel`` frames each widen what a frame knows."""
+        super().__init__()
+        self.width = width
+        self.front_end = MagnitudeLogMel()
+        self.trunk = Trunk()
+        self.project = nn.Linear(CHANNELS[-1], width)
+        self.context = nn.ModuleList(ContextBlock(width, kernel) for _ in range(context))
+        self.norm = nn.LayerNorm(width)
+
+    def fold_norms(self) -> None:
+        """Nothing to fold: YAMNet's norms are part of its convolutions already."""
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, D].
+
+        The last frame counts if 0.1 s of it is sound.
+        """
+        frame = POOL * HOP
+        counts = ((lengths + frame - self.min_samples) // frame).clamp(min=1)
+        total = int(counts.max())
+        heard = level(samples, lengths, SAMPLE_RATE)
+        patches = -(-total * POOL // PATCH)
+        needed = patches * PATCH * HOP + WINDOW - HOP
+        log_mel = self.front_end(F.pad(heard, (0, needed - heard.shape[1])))
+        frames = self.trunk(log_mel.reshape(-1, PATCH, MELS))
+        frames = self.project(frames).view(len(samples), -1, self.width)[:, :total]
+        real = torch.arange(total, device=samples.device) < counts[:, None]
+        for block in self.context:
+            frames = block(frames, real)
+        return Encoded(self.norm(frames) * real[:, :, None], real)
+
+    def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Waveforms [S] of any lengths -> frames [T, D] of each."""
+        lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
+        heard = self(pad_sequence(list(clips), batch_first=True), lengths)
+        return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
+
+
+class MagnitudeLogMel(nn.Module):
+    """YAMNet's front end: natural log of a magnitude mel spectrogram (HTK scale)."""
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """[B, S] -> [B, T, M], T = 1 + (S - 400) // 160; a frame starts at each hop."""
+        windows = samples.float().unfold(1, WINDOW, HOP) * _hann(samples.device)
+        spectrum = torch.fft.rfft(windows, N_FFT).abs()
+        return torch.log(spectrum @ _mel_filters(samples.device) + FLOOR)
+
+
+@cache
+def _hann(device: torch.device) -> Tensor:
+    return torch.hann_window(WINDOW, periodic=True, device=device)
+
+
+@cache
+def _mel_filters(device: torch.device) -> Tensor:
+    """[N_FFT // 2 + 1, M]: triangles in mel (HTK), the constant part left out."""
+
+    def mel(hertz: Tensor) -> Tensor:
+        return 1127 * torch.log1p(hertz / 700)
+
+    ends = mel(torch.tensor([F_MIN, F_MAX], dtype=torch.float64))
+    edges = torch.linspace(float(ends[0]), float(ends[1]), MELS + 2, dtype=torch.float64)
+    bins = mel(torch.arange(N_FFT // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / N_FFT)[:, None]
+    up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    filters = torch.minimum(up, down).clamp(min=0)
+    filters[0] = 0
+    return filters.float().to(device)
+
+
+class Trunk(nn.Module):
+    """YAMNet's 27 convolutions, batch norms folded into them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_SameConv(1, 32, 3, stride=2)]
+        inputs = 32
+        for outputs, stride in zip(CHANNELS, STRIDES, strict=True):
+            layers.append(_SameConv(inputs, inputs, 3, stride=stride, groups=inputs))
+            layers.append(_SameConv(inputs, outputs, 1))
+            inputs = outputs
+        self.convolutions = nn.ModuleList(layers)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """[N, 96, M] -> [N, 3, C]: the two bands averaged."""
+        x = patches.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        for convolution in self.convolutions:
+            x = F.relu(convolution(x))
+        return x.mean(dim=3).transpose(1, 2)
+
+
+class _SameConv(nn.Conv2d):
+    """Padded as TensorFlow's "same": with an even stride only at the end."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, T, M] -> the same, strided."""
+        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride[0] == 2 else x)
+
+
+class ContextBlock(nn.Module):
+    """A convolution over time by depth, then two layers on each frame; residual."""
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm2 = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, 2 * width)
+        self.fc2 = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        """[B, T, D], of which ``real`` [B, T] count -> the same."""
+        near = self.norm1(x) * real[:, :, None]
+        x = x + self.conv(near.transpose(1, 2)).transpose(1, 2)
+        return x + torch.as_tensor(self.fc2(F.gelu(self.fc1(self.norm2(x)))))

@@ -1,0 +1,132 @@
+"""Mixtures with references, and the teacher's opinion of what the reference has not.
+
+Input and reference are drawn by Algorithm 1 of Audio Difference Learning (section 5.2) under all of
+its conditions, and beside them what a service meets: the reference is the original, the input
+itself, something else or nothing. Every sample is a function of the seed and its index alone.
+
+Shapes: S and R samples, W windows, K kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from training.samples.canvases import LENGTH, Canvases, degrade, half
+from training.scenes import augment
+from training.scenes.algorithm1 import CONDITIONS, Recording, mix
+from training.scenes.augment import Samples
+
+BOTH = 0.15
+"""A kind that both the rest and the reference hold at this probability is left out of the loss."""
+TASKS = {"difference": 0.5, "inverse": 0.2, "nothing": 0.14, "unrelated": 0.1, "silent": 0.06}
+SHARES = {
+    "same/same": 0.27,
+    "same/diff": 0.27,
+    "diff/diff": 0.28,
+    "multi/same": 0.09,
+    "multi/diff": 0.09,
+}
+
+
+class Differences(Dataset[dict[str, Any]]):
+    """Inputs, references and targets; ``size`` of them."""
+
+    def __init__(self, canvases: Canvases, *, size: int, seed: int) -> None:
+        self.canvases = canvases
+        self.size = size
+        self.seed = seed
+        store = canvases.store
+        self.label = {k: store.recordings[k].labels[0] for k in canvases.numbers.tolist()}
+        self.by_label: dict[str, list[int]] = {}
+        for number, label in self.label.items():
+            self.by_label.setdefault(label, []).append(number)
+
+    def __len__(self) -> int:
+        """None is kept, so that there may be any number."""
+        return self.size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``samples`` [S], ``reference`` [R], ``clip`` [K], ``windows`` [W, K], ``weights`` [K]."""
+        torch.set_num_threads(1)
+        rng = np.random.default_rng((self.seed, 31, index))
+        original, placed = self.canvases.canvas(rng)
+        avoid = {self.label.get(number, "") for number, _, _ in placed}
+        task = str(rng.choice(list(TASKS), p=list(TASKS.values())))
+        condition = CONDITIONS[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
+        mixture = mix(original, lambda: self.recording(rng, avoid), condition, rng, 0.5)
+        added = mixture.input - original
+        heard, reference, rest, other = {
+            "difference": (mixture.input, mixture.reference, original, mixture.reference),
+            "inverse": (mixture.input, original, added, original),
+            "nothing": (original, self.same(original, mixture.input, rng), None, original),
+            "unrelated": (original, mixture.reference, original, mixture.reference),
+            "silent": (original, np.zeros(LENGTH // 2, np.float32), original, None),
+        }[task]
+        target = self.target(rest, other)
+        return {
+            "samples": torch.from_numpy(degrade(half(heard), rng)),
+            "reference": torch.from_numpy(degrade(half(reference[:LENGTH]), rng)),
+            **target,
+        }
+
+    def recording(self, rng: np.random.Generator, avoid: set[str]) -> Recording:
+        """Something to add, of none of the labels in ``avoid``."""
+        while True:
+            number, samples = self.canvases.sound(rng)
+            label = self.label.get(number)
+            if label is not None and label not in avoid and augment.power(samples) > 0:
+                return Recording(label, samples, partial(self.another, number, rng))
+
+    def another(self, number: int, rng: np.random.Generator) -> Samples:
+        """Another recording of the same label, or the same one where it is alone."""
+        numbers = [n for n in self.by_label[self.label[number]] if n != number] or [number]
+        samples = self.canvases.store.samples(numbers[rng.integers(len(numbers))])
+        return samples[:LENGTH]
+
+    def same(self, original: Samples, more: Samples, rng: np.random.Generator) -> Samples:
+        """A reference that holds all of ``original``: itself, moved, or with more."""
+        choice = rng.random()
+        if choice < 0.5:
+            return original
+        if choice < 0.75:
+            return np.roll(original, int(rng.integers(len(original))))
+        return more
+
+    def target(self, rest: Samples | None, other: Samples | None) -> dict[str, torch.Tensor]:
+        """What the teacher says of the rest; what the other holds too is left out of the loss."""
+        if rest is None or augment.power(rest) == 0:
+            opinion = self.canvases.teacher(np.zeros(LENGTH, np.float32))
+            return {
+                "clip": torch.zeros_like(opinion["clip"]),
+                "windows": torch.zeros_like(opinion["windows"]),
+                "weights": torch.ones_like(opinion["clip"]),
+            }
+        opinion = self.canvases.teacher(rest)
+        weights = torch.ones_like(opinion["clip"])
+        if other is not None:
+            padded = np.zeros(LENGTH, np.float32)
+            padded[: len(other[:LENGTH])] = other[:LENGTH]
+            both = (self.canvases.teacher(padded)["clip"] > BOTH) & (opinion["clip"] > BOTH)
+            weights[both] = 0
+        return {"clip": opinion["clip"], "windows": opinion["windows"], "weights": weights}
+
+
+def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Stack; references are padded."""
+    stacked = {
+        key: torch.stack([item[key] for item in items])
+        for key in ("samples", "clip", "windows", "weights")
+    }
+    references = [item["reference"] for item in items]
+    return {
+        **stacked,
+        "references": pad_sequence(references, batch_first=True),
+        "reference_lengths": torch.tensor([len(one) for one in references]),
+    }

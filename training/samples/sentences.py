@@ -1,0 +1,234 @@
+"""Sentences without audio: what people wrote, and the events that their words stand for.
+
+The lexicon reads the events off a sentence, in the order of time; each is laid out as a track of
+probabilities, real ones of a recording where there is one, else made up. So a decoder learns to
+tell events before it has heard anything. Every sample is a function of the seed and its index.
+
+Shapes: T frames, K kinds, L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+Track = NDArray[np.float32]
+"""[T, K]: probabilities."""
+
+NOTHING = (
+    "a faint noise",
+    "a faint sound is heard",
+    "a quiet indistinct noise",
+    "a faint rustling noise",
+    "some faint background noise",
+    "an indistinct faint sound",
+)
+SILENCE = (
+    "silence",
+    "nothing is heard",
+    "there is silence",
+    "almost nothing is heard",
+)
+NO_DIFFERENCE = (
+    "there is no difference",
+    "nothing new is heard",
+    "no new sound is heard",
+    "no difference is heard",
+)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A caption and its events."""
+
+    text: str
+    groups: tuple[tuple[str, ...], ...]
+    """AudioSet's names in the order of time, those of a group together."""
+    background: tuple[str, ...]
+    style: str
+    """The data set it is from: a key of ``styles``."""
+
+
+class Tracks:
+    """Real probabilities of recordings, by the kinds that are heard in them."""
+
+    def __init__(
+        self,
+        tracks: Sequence[NDArray[np.float16]],
+        labels: Sequence[Sequence[str]],
+        kinds: Sequence[str],
+    ) -> None:
+        """``tracks`` [T, K] and what each recording is said to hold."""
+        self.tracks = tracks
+        self.kinds = {name: number for number, name in enumerate(kinds)}
+        self.by_kind: dict[str, list[int]] = {}
+        for number, (track, said) in enumerate(zip(tracks, labels, strict=True)):
+            peak = track.max(axis=0)
+            sure = {kinds[k] for k in np.flatnonzero(peak > 0.4).tolist()}
+            likely = {one for one in said if one in self.kinds and peak[self.kinds[one]] > 0.03}
+            for name in sure | likely:
+                self.by_kind.setdefault(name, []).append(number)
+
+    def of(self, kind: str, rng: np.random.Generator) -> Track | None:
+        """A recording's track in which ``kind`` is heard; None where there is none."""
+        numbers = self.by_kind.get(kind)
+        if not numbers:
+            return None
+        return self.tracks[numbers[int(rng.integers(len(numbers)))]].astype(np.float32)
+
+    def any(self, rng: np.random.Generator) -> Track:
+        """Any recording's track."""
+        return self.tracks[int(rng.integers(len(self.tracks)))].astype(np.float32)
+
+
+class Sentences(Dataset[dict[str, Any]]):
+    """Sentences in batches of random composition; ``size`` of them."""
+
+    def __init__(
+        self,
+        sentences: Sequence[Sentence],
+        tracks: Tracks,
+        kin: Mapping[str, frozenset[str]],
+        above: Mapping[str, Sequence[str]],
+        below: Mapping[str, Sequence[str]],
+        encode: Callable[[str, str], list[int]],
+        *,
+        size: int,
+        seed: int,
+        shares: Mapping[str, float],
+    ) -> None:
+        """``kin``: which kinds may be mistaken for one; ``above``/``below``: the ontology's.
+
+        ``encode`` makes tokens of a text in a style; ``shares`` of the samples are of each style.
+        """
+        self.by_style = {
+            style: [one for one in sentences if one.style == style] for style in shares
+        }
+        self.tracks = tracks
+        self.kin = {
+            name: np.array([tracks.kinds[k] for k in others if k in tracks.kinds], dtype=int)
+            for name, others in kin.items()
+        }
+        self.above = above
+        self.below = below
+        self.encode = encode
+        self.size = size
+        self.seed = seed
+        self.styles = list(shares)
+        self.shares = np.array(list(shares.values())) / sum(shares.values())
+        self.silence = tracks.kinds["Silence"]
+
+    def __len__(self) -> int:
+        """None is kept, so that there may be any number."""
+        return self.size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``events`` [T, K] half, ``tokens`` [L], ``compared`` bool."""
+        rng = np.random.default_rng((self.seed, 21, index))
+        compared = bool(rng.random() < 0.3)
+        choice = rng.random()
+        if choice < 0.05:
+            events, text, style = *self.nothing(rng, compared), "audiocaps"
+        else:
+            style = self.styles[rng.choice(len(self.styles), p=self.shares)]
+            told = self.by_style[style]
+            sentence = told[rng.integers(len(told))]
+            events, text = self.events(sentence, rng), sentence.text
+        return {
+            "events": torch.from_numpy(events.astype(np.float16)),
+            "tokens": torch.tensor(self.encode(text, style)),
+            "compared": compared,
+        }
+
+    def nothing(self, rng: np.random.Generator, compared: bool) -> tuple[Track, str]:
+        """Hardly any event, and what is said then."""
+        events = self.background(int(rng.integers(12, 33)), rng) * np.float32(rng.uniform(0, 0.7))
+        if compared:
+            events[:, self.silence] *= rng.random() < 0.5
+            return events, str(rng.choice(NO_DIFFERENCE))
+        if rng.random() < 0.5:
+            events *= np.float32(0.3)
+            events[:, self.silence] = rng.uniform(0.35, 1)
+            return events, str(rng.choice(SILENCE))
+        return events, str(rng.choice(NOTHING))
+
+    def background(self, frames: int, rng: np.random.Generator) -> Track:
+        """Real probabilities without what is strong in them."""
+        track = _fitted(self.tracks.any(rng), frames, rng)
+        strong = track.max(axis=0) > 0.15
+        return np.where(strong, np.float32(0), track)
+
+    def events(self, sentence: Sentence, rng: np.random.Generator) -> Track:
+        """[T, K]: the sentence's events laid out in time, over a background."""
+        frames = int(rng.integers(12, 33))
+        absent = 1 - self.background(frames, rng) * np.float32(rng.uniform(0, 1))
+        edges = edges_of(sentence, rng) * frames
+        crowd = sum(map(len, sentence.groups))
+        for group, low, high in zip(sentence.groups, edges[:-1], edges[1:], strict=True):
+            for kind in group:
+                behind = kind in sentence.background
+                span = Span(0, frames) if behind else Span.within(low, high, rng)
+                track = self.track(kind, span.size, rng)
+                softest = 0.55 if crowd > 1 else 0.8
+                loud = rng.uniform(0.3, 0.9) if behind else rng.uniform(softest, 1)
+                absent[span.start : span.start + span.size] *= 1 - track * np.float32(loud)
+        return 1 - absent
+
+    def track(self, kind: str, frames: int, rng: np.random.Generator) -> Track:
+        """[frames, K]: one kind's, with what is mistaken for it."""
+        real = self.tracks.of(kind, rng) if rng.random() < 0.7 else None
+        if real is not None:
+            track = _fitted(real, frames, rng)
+            limit = np.full(track.shape[1], 0.2, np.float32)
+            limit[self.kin[kind]] = 1
+            return np.minimum(track, limit)
+        peak = np.float32(rng.beta(3, 1.6))
+        shape = np.minimum(1, rng.uniform(0.4, 1.3, (frames, 1))).astype(np.float32)
+        track = np.zeros((frames, len(self.tracks.kinds)), np.float32)
+        track[:, self.tracks.kinds[kind]] = peak
+        for name in self.above.get(kind, ()):
+            track[:, self.tracks.kinds[name]] = min(1.0, float(peak * rng.uniform(0.5, 1.15)))
+        for name in self.below.get(kind, ()):
+            if rng.random() < 0.25:
+                track[:, self.tracks.kinds[name]] = peak * rng.uniform(0.02, 0.5)
+        return track * shape
+
+
+def edges_of(sentence: Sentence, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Where the groups of a sentence begin and end, from 0 to 1."""
+    inner = np.sort(rng.uniform(0.15, 0.85, len(sentence.groups) - 1))
+    return np.concatenate([[0], inner, [1]])
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where an event lies, in frames or samples."""
+
+    start: int
+    size: int
+
+    @staticmethod
+    def within(low: float, high: float, rng: np.random.Generator, least: int = 1) -> Span:
+        """Most of a stretch, or a part of it; ``least`` long if the stretch is."""
+        if rng.random() < 0.5:
+            first, last = low + rng.uniform(0, 0.15) * (high - low), high
+        else:
+            length = rng.uniform(0.2, 1) * (high - low)
+            first = low + rng.random() * (high - low - length)
+            last = first + length
+        start = int(max(low, min(first, high - least)))
+        return Span(start, max(1, min(round(max(last, start + least)), int(high)) - start))
+
+
+def _fitted(track: Track, frames: int, rng: np.random.Generator) -> Track:
+    """A stretch of ``frames`` of a track, which is repeated where it is shorter."""
+    if len(track) >= frames:
+        start = int(rng.integers(len(track) - frames + 1))
+        return track[start : start + frames]
+    return np.resize(track, (frames, track.shape[1]))

@@ -1,0 +1,92 @@
+"""Every recording at hand, decoded once and kept in one memory-mapped file.
+
+Shapes: S samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model.audio import DecodeLimits, decode
+from training.scenes.augment import Samples
+
+SAMPLE_RATE = 32_000
+"""Hertz: what the teacher hears; the student's is half of it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to take in."""
+
+    path: Path
+    name: str
+    """Unique among all."""
+    labels: tuple[str, ...]
+    """AudioSet's names of what is heard, the first the most specific; empty: not known."""
+    group: str
+    """Recordings of one group share an origin: a data set's fold, a longer recording."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording of the store."""
+
+    name: str
+    labels: tuple[str, ...]
+    group: str
+    start: int
+    size: int
+
+
+class Store:
+    """Recordings by number; ``samples`` reads one from the file."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FileNotFoundError: ``build`` has not written there."""
+        rows = json.loads((folder / "bank.json").read_text())
+        self.recordings = [Recording(**{**row, "labels": tuple(row["labels"])}) for row in rows]
+        self._data: NDArray[np.int16] = np.memmap(folder / "bank.int16", np.int16, "r")
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.recordings)
+
+    def samples(self, number: int) -> Samples:
+        """[S] float32 at ``SAMPLE_RATE``."""
+        one = self.recordings[number]
+        return self._data[one.start : one.start + one.size].astype(np.float32) / np.float32(32768)
+
+
+def build(folder: Path, sources: Sequence[Source]) -> Store:
+    """Decode ``sources`` into ``folder``, unless it holds these very ones already."""
+    digest = hashlib.sha256(repr([(s.name, s.labels, s.group) for s in sources]).encode())
+    stamp = folder / "bank.sha256"
+    if not (stamp.is_file() and stamp.read_text() == digest.hexdigest()):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder, sources)
+        stamp.write_text(digest.hexdigest())
+    return Store(folder)
+
+
+def _write(folder: Path, sources: Iterable[Source]) -> None:
+    def read(source: Source) -> tuple[Source, NDArray[np.int16]]:
+        heard = decode(source.path.read_bytes(), SAMPLE_RATE, DecodeLimits()).samples.numpy()
+        return source, np.round(heard * 32767).astype(np.int16)
+
+    rows, start = [], 0
+    with ThreadPoolExecutor(2) as pool, (folder / "bank.int16").open("wb") as file:
+        for source, samples in tqdm(pool.map(read, sources), desc="recordings"):
+            file.write(samples.tobytes())
+            one = Recording(source.name, source.labels, source.group, start, len(samples))
+            rows.append(asdict(one))
+            start += len(samples)
+    (folder / "bank.json").write_text(json.dumps(rows))
