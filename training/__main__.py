@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 DATA = Path("../shared/data")
 
@@ -16,14 +18,11 @@ def main() -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from training.datasets.clotho.prepare import prepare_clotho
     from training.datasets.errors import DataError
-    from training.datasets.esc50.prepare import prepare_esc50
 
-    root, source = arguments.output, arguments.source
+    data_set = import_module(f"training.datasets.{arguments.data_set}.prepare")
     try:
-        esc50 = arguments.data_set == "esc50"
-        print(prepare_esc50(root, source) if esc50 else prepare_clotho(root, source))
+        print(data_set.prepare(arguments.output, arguments.source))
     except (DataError, OSError) as error:
         sys.exit(f"{arguments.data_set} is not prepared: {error}")
     except KeyboardInterrupt:
@@ -67,20 +66,18 @@ def _import(arguments: argparse.Namespace) -> None:
 
 def _reproduce(arguments: argparse.Namespace) -> None:
     from training.experiments.report import write
-    from training.experiments.reproduce import Data, Terms, reproduce
+    from training.experiments.reproduce import Data, reproduce
 
     if arguments.table != "report":
+        given = {"epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
         reproduce(
             arguments.table,
             data=Data(arguments.esc50, arguments.clotho, arguments.real, arguments.encoder),
             output=arguments.output,
-            terms=Terms(
-                arguments.epochs,
-                arguments.learning_rate,
-                arguments.variants,
-                arguments.seeds,
-            ),
+            variants=arguments.variants,
+            seeds=arguments.seeds,
             part=arguments.part,
+            overrides={name: value for name, value in given.items() if value is not None},
         )
     print(write(arguments.output))
 
@@ -92,7 +89,7 @@ def _part(text: str) -> tuple[int, int]:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from training.evaluation.card import into_card, scores
-    from training.evaluation.evaluate import evaluate
+    from training.evaluation.over_http import evaluate
 
     evaluate(arguments.url, arguments.esc50, arguments.folds, arguments.seed, arguments.output)
     print(scores(arguments.output))
@@ -122,13 +119,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
+    def command(
+        name: str, text: str, more: str = "", under: Any = commands
+    ) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = under.add_parser(
             name,
             help=text,
-            description=text,
+            description=text + more,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
+        return one
 
     prepare = command("prepare", "Download a data set, unpack it and check that it is whole.")
     sets = prepare.add_subparsers(required=True, metavar="DATA_SET", dest="data_set")
@@ -147,12 +147,8 @@ def _parser() -> argparse.ArgumentParser:
             "the archive, or a folder with meta/ and audio/",
         ),
     ):
-        one = sets.add_parser(
-            name,
-            help=text,
-            description=f"{text} Run it again to resume; what is whole is not fetched again.",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
+        more = " Run it again to resume; what is whole is not fetched again."
+        one = command(name, text, more, sets)
         one.add_argument("--output", type=Path, default=folder, help="the folder to fill")
         one.add_argument(
             "--from",

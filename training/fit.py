@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
-from torch.utils.data import Dataset, Sampler, SequentialSampler
+from torch.utils.data import Dataset, Sampler, SequentialSampler, Subset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import SAFE_WEIGHTS_NAME
+
+from training.samples.collate import Sample, collate
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,17 @@ class Stage:
     """What learns what, from which samples, for how long."""
 
     name: str
-    task: nn.Module
-    """Its output has a ``loss``."""
+    samples: Dataset[Sample]
+    """As many as the budget takes are drawn, in order."""
+    loss: nn.Module
+    """Takes what ``collate`` returns; its output has a ``loss``."""
     trainable: str
-    """A regular expression: the task's parameters whose names it matches learn, the rest stay."""
-    data: Dataset[dict[str, Any]]
-    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]]
+    """A regular expression: the parameters of ``loss`` whose names it matches learn."""
     budget: Budget
 
 
 class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
-    """Transformers' trainer for a task that is a plain module."""
+    """Transformers' trainer for a loss that is a plain module."""
 
     model: nn.Module
     train_dataset: Sized
@@ -96,19 +98,19 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         load_weights(self.model, Path(resume_from_checkpoint))
 
 
-def load_weights(task: nn.Module, checkpoint: Path) -> None:
+def load_weights(loss: nn.Module, checkpoint: Path) -> None:
     """Read what a stage saved; every weight must be there."""
-    load_model(task, checkpoint / SAFE_WEIGHTS_NAME)
+    load_model(loss, checkpoint / SAFE_WEIGHTS_NAME)
 
 
-def fit(stage: Stage, run_dir: Path) -> None:
-    """Train the stage's task to the end of its budget, with checkpoints in ``run_dir``/its name.
+def fit(stage: Stage, run_dir: Path) -> Path:
+    """Train a stage to the end of its budget, with checkpoints in ``run_dir``/its name.
 
-    Resumes from the last checkpoint that is there. Mixed precision (bfloat16) on a GPU; several
-    processes when started by ``torchrun``, which share each batch; TensorBoard logs beside the
-    checkpoints. Raises ValueError if a batch cannot be shared evenly.
+    Returns the last of them. Resumes from the last one that is there. Mixed precision (bfloat16) on
+    a GPU; several processes when started by ``torchrun``, which share each batch; TensorBoard logs
+    beside the checkpoints. Raises ValueError if a batch cannot be shared evenly.
     """
-    for name, parameter in stage.task.named_parameters():
+    for name, parameter in stage.loss.named_parameters():
         parameter.requires_grad_(re.search(stage.trainable, name) is not None)
     output = run_dir / stage.name
     budget = stage.budget
@@ -139,16 +141,18 @@ def fit(stage: Stage, run_dir: Path) -> None:
         remove_unused_columns=False,
         label_names=[],
     )
+    end = output / f"checkpoint-{budget.steps}"
     last = None
     if output.is_dir():
         last = get_last_checkpoint(str(output))  # type: ignore[no-untyped-call]
-    if last is not None and Path(last).name == f"checkpoint-{budget.steps}":
-        load_weights(stage.task, Path(last))  # this stage is done
-        return
+    if last is not None and Path(last) == end:
+        load_weights(stage.loss, end)  # this stage is done
+        return end
     trainer = _StageTrainer(
-        model=stage.task,
+        model=stage.loss,
         args=arguments,
-        train_dataset=stage.data,
-        data_collator=stage.collate,
+        train_dataset=Subset(stage.samples, range(budget.steps * budget.batch_size)),
+        data_collator=collate,
     )
     trainer.train(resume_from_checkpoint=last)
+    return end

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.events import Head
-from model.types import Encoded
+from model.events import Events, Head
+from model.types import Difference, Encoded
+from training.captions.tokenizer import PAD
 
 TEACHER_WIDTH = 384
 
@@ -30,11 +31,10 @@ class Hearing(nn.Module):
         self.cosine = cosine
 
     def forward(
-        self, samples: Tensor, clip: Tensor, windows: Tensor, features: Tensor
+        self, inputs: Tensor, lengths: Tensor, clip: Tensor, windows: Tensor, features: Tensor
     ) -> dict[str, Tensor]:
-        """[B, S] against ``clip`` [B, K], ``windows`` [B, W, K] and ``features`` [B, D]."""
-        lengths = torch.full((len(samples),), samples.shape[1], device=samples.device)
-        encoded: Encoded = self.encoder(samples, lengths)
+        """Waveforms [B, S] against ``clip`` [B, K], ``windows`` [B, W, K], ``features`` [B, D]."""
+        encoded: Encoded = self.encoder(inputs, lengths)
         logits = self.head(encoded.frames)
         spans = logits.unfold(1, self.window, self.window).movedim(-1, 2)
         loss_windows = distance(smooth_max(spans, 2), windows)
@@ -71,16 +71,17 @@ class Differing(nn.Module):
 
     def forward(
         self,
-        samples: Tensor,
+        inputs: Tensor,
+        lengths: Tensor,
         references: Tensor,
         reference_lengths: Tensor,
+        reference_of: Tensor,  # every input has one
         clip: Tensor,
         windows: Tensor,
         weights: Tensor,
     ) -> dict[str, Tensor]:
         """[B, S] and [B, R] against ``clip`` [B, K], ``windows`` [B, W, K]; ``weights`` [B, K]."""
-        lengths = torch.full((len(samples),), samples.shape[1], device=samples.device)
-        heard: Encoded = self.encoder(samples, lengths)
+        heard: Encoded = self.encoder(inputs, lengths).take(reference_of.tolist())
         reference: Encoded = self.encoder(references, reference_lengths)
         logits = self.head(self.difference(heard, reference).memory)
         spans = logits.unfold(1, self.window, self.window).movedim(-1, 2)
@@ -88,3 +89,22 @@ class Differing(nn.Module):
         loss_clip = distance(smooth_max(logits, 1), clip, weights)
         loss = loss_windows + 0.5 * loss_clip
         return {"loss": loss, "windows": loss_windows.detach(), "clip": loss_clip.detach()}
+
+
+class Telling(nn.Module):
+    """Sentences from events alone: the decoder hears no frames."""
+
+    def __init__(self, events: Events, decoder: nn.Module) -> None:
+        super().__init__()
+        self.events = events
+        self.decoder = decoder
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, tokens: Tensor, compared: Tensor
+    ) -> dict[str, Tensor]:
+        """Events [B, T, K] and captions [B, L] -> the mean loss per token; ``compared`` [B]."""
+        real = torch.arange(inputs.shape[1], device=lengths.device) < lengths[:, None]
+        memory = self.events.memory(torch.zeros((), device=inputs.device), inputs, compared)
+        logits = self.decoder(Difference(memory, real, None), tokens)
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD)
+        return {"loss": loss}

@@ -1,6 +1,7 @@
 """What a stage learns: a module that turns a batch into a loss, over the model's own parts.
 
-Shapes: B clips, S samples, T encoder frames, K kinds, L tokens.
+Arguments are those of ``samples.collate``.
+Shapes: B clips, R references, S samples, T encoder frames, D features, K kinds, L tokens.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class Tagging(nn.Module):
         self.augment = SpecAugment()
         self.head = TagHead(encoder.width, kinds)
 
-    def forward(self, samples: Tensor, active: Tensor) -> dict[str, Tensor]:
-        """``samples`` [B, S] of one length, ``active`` [B, T, K] -> the loss."""
-        encoded = _hear(self.encoder, self.augment, samples)
+    def forward(self, inputs: Tensor, lengths: Tensor, active: Tensor) -> dict[str, Tensor]:
+        """Waveforms [B, S] of one length, ``active`` [B, T, K] -> the loss."""
+        encoded = _encode_augmented(self.encoder, self.augment, inputs, lengths)
         return {"loss": self.head.loss(encoded.frames, active)}
 
 
@@ -80,26 +81,42 @@ class Comparing(nn.Module):
         self.augment = SpecAugment()
         self.head = TagHead(captioner.adapter.width, kinds)
 
-    def forward(self, samples: Tensor, active: Tensor) -> dict[str, Tensor]:
-        """``samples`` [2 B, S], ``active`` [3 B, T, K], as ``comparing.collate`` lays them out.
+    def forward(
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        references: Tensor,
+        reference_lengths: Tensor,
+        reference_of: Tensor,
+        active: Tensor,
+    ) -> dict[str, Tensor]:
+        """Waveforms [B, S] and a reference [B, S] of each, all of one length -> the loss.
 
-        Inputs and references go through the encoder as one batch, so that its batch statistics
-        are those of both.
+        ``active`` [B, 3, T, K] is the input's, the reference's, the difference's. Inputs and
+        references go through the encoder as one batch, so that its batch statistics are those of
+        both.
         """
-        heard = _hear(self.encoder, self.augment, samples)
-        both = self.adapter(heard)
-        pairs = len(samples) // 2
-        inputs, references = both.take(range(pairs)), both.take(range(pairs, 2 * pairs))
-        memory = self.difference(inputs, references).memory
-        scenes = self.head.loss(both.frames, active[: 2 * pairs])
-        return {"loss": scenes + self.head.loss(memory, active[2 * pairs :])}
+        encoded = _encode_augmented(
+            self.encoder,
+            self.augment,
+            torch.cat([inputs, references]),
+            torch.cat([lengths, reference_lengths]),
+        )
+        both = self.adapter(encoded)
+        count = len(inputs)
+        memory = self.difference(
+            both.take(reference_of.tolist()), both.take(range(count, 2 * count))
+        ).memory
+        scenes = self.head.loss(both.frames, active[:, :2].transpose(0, 1).flatten(0, 1))
+        return {"loss": scenes + self.head.loss(memory, active[:, 2])}
 
 
-def _hear(encoder: Encoder, augment: SpecAugment, samples: Tensor) -> Encoded:
+def _encode_augmented(
+    encoder: Encoder, augment: SpecAugment, samples: Tensor, lengths: Tensor
+) -> Encoded:
     assert isinstance(encoder, Cnn14)  # augmentation comes between its front end and its network
     log_mel = augment(encoder.front_end(samples))
-    frames = torch.full((len(samples),), log_mel.shape[1], device=samples.device)
-    return encoder.from_log_mel(log_mel, frames)
+    return encoder.from_log_mel(log_mel, encoder.front_end.frame_counts(lengths))
 
 
 class Captioning(nn.Module):
@@ -121,16 +138,19 @@ class Captioning(nn.Module):
 
     def forward(
         self,
-        samples: Tensor,
+        inputs: Tensor,
         lengths: Tensor,
-        tokens: Tensor,
-        reference_samples: Tensor,
+        references: Tensor,
         reference_lengths: Tensor,
-        reference_rows: Tensor,
+        reference_of: Tensor,
+        tokens: Tensor,
     ) -> dict[str, Tensor]:
-        """``CaptionerModel.forward``'s arguments -> the mean loss per token, padding left out."""
+        """What the encoder takes, [B, S], and references [R, S] -> the mean loss per token.
+
+        Padding is left out of the mean.
+        """
         logits = self.captioner(
-            samples, lengths, tokens, reference_samples, reference_lengths, reference_rows
+            inputs, lengths, tokens, references, reference_lengths, reference_of
         )
         padding = self.captioner.decoder.pad_token_id
         loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)

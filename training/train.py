@@ -13,8 +13,8 @@ from training.datasets.clotho import read as clotho
 from training.datasets.esc50 import read as esc50
 from training.fit import fit
 from training.recipes import RECIPES
-from training.recipes.recipe import SCALES, Sources
-from training.scenes.scene import SoundBank
+from training.recipes.recipe import Sources
+from training.scenes.bank import SoundBank
 
 NONE = Path("none")
 FINAL = "final"
@@ -37,11 +37,13 @@ def train(
     Stages that are done are skipped and one that was cut off goes on, so that a killed run is
     finished by starting it again. ``none`` as a root goes without that data.
     """
-    clips = [] if esc50_root == NONE else esc50.load(esc50_root, folds, SAMPLE_RATE, esc10_only)
-    with_humans = clotho_root != NONE and clips and not esc10_only
+    recordings = (
+        [] if esc50_root == NONE else esc50.load(esc50_root, folds, SAMPLE_RATE, esc10_only)
+    )
+    with_humans = clotho_root != NONE and recordings and not esc10_only
     human = clotho.renderable(clotho_root, "development") if with_humans else []
-    bank = SoundBank(clips, sample_rate=SAMPLE_RATE)
-    plan = RECIPES[recipe](Sources(bank, human), SCALES[scale], seed)
+    bank = SoundBank(recordings, sample_rate=SAMPLE_RATE)
+    plan = RECIPES[recipe][scale].plan(Sources(bank, human), seed)
     for stage in plan.stages:
         fit(stage, output)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first writes

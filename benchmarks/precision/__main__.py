@@ -20,7 +20,7 @@ import torch
 from engine.captioner import Captioner
 from model.types import Encoded, SourceInfo, Waveform
 from training.datasets.esc50 import read as esc50
-from training.scenes.augment import Samples
+from training.datasets.recording import Samples
 from training.scenes.synthetic import SOUNDS, synthesize
 
 ROOT = Path(__file__).resolve().parents[2]

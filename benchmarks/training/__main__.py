@@ -18,10 +18,10 @@ import torch
 from model.captioner import CaptionerModel
 from training.losses import Captioning
 from training.recipes import RECIPES
-from training.recipes.recipe import SCALES, Sources
-from training.samples import pairs
+from training.recipes.recipe import Sources
+from training.samples.collate import collate
 from training.samples.pairs import Blend, CaptionPairs
-from training.scenes.scene import SoundBank
+from training.scenes.bank import SoundBank
 
 BATCH = 32
 
@@ -33,13 +33,11 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bank = SoundBank([], sample_rate=16_000)
-    plan = RECIPES["masking"](Sources(bank, []), SCALES["smoke"], 0)
+    plan = RECIPES["masking"]["smoke"].plan(Sources(bank, []), 0)
     model: CaptionerModel = plan.model.to(device)  # type: ignore[arg-type]
-    task = Captioning(model).train()
-    optimizer = torch.optim.AdamW(task.parameters(), lr=1e-4)
-    data = CaptionPairs(
-        bank, plan.tokenizer, size=10**6, batch_size=BATCH, seed=0, blend=Blend(long_share=0.0)
-    )
+    captioning = Captioning(model).train()
+    optimizer = torch.optim.AdamW(captioning.parameters(), lr=1e-4)
+    data = CaptionPairs(bank, plan.tokenizer, batch_size=BATCH, seed=0, blend=Blend(long_share=0.0))
     spent: dict[str, list[float]] = {}
 
     def timed(name: str, run: Callable[[], Any]) -> Any:
@@ -54,9 +52,9 @@ def main() -> None:
         if turn == 1:
             spent.clear()  # the first was the warm-up
         indices = range(turn * BATCH, (turn + 1) * BATCH)
-        batch = timed("mixing", lambda i=indices: pairs.collate([data[n] for n in i]))
+        batch = timed("mixing", lambda i=indices: collate([data[n] for n in i]))
         batch = {name: each.to(device) for name, each in batch.items()}
-        sounds = [batch["samples"], batch["reference_samples"]]
+        sounds = [batch["inputs"], batch["references"]]
         mels = timed("log-mel", lambda s=sounds: [model.encoder.front_end(each) for each in s])
         timed("log-mel, clip by clip", lambda s=sounds: _single(model, s))
         lengths = (batch["lengths"], batch["reference_lengths"])
@@ -67,7 +65,7 @@ def main() -> None:
                 model.encoder.from_log_mel(each, count) for each, count in zip(m, c, strict=True)
             ],
         )
-        loss = timed("whole step, forward", lambda b=batch: task(**b))["loss"]
+        loss = timed("whole step, forward", lambda b=batch: captioning(**b))["loss"]
         timed("whole step, backward", loss.backward)
         timed("optimizer", optimizer.step)
         optimizer.zero_grad()

@@ -98,17 +98,6 @@ def kinds_named(caption: str) -> list[Mention]:
     return _kinds_named(_parse(caption))
 
 
-def names(caption: str, kind: str) -> bool:
-    """Whether ``caption`` contains a word or phrase for ``kind``.
-
-    Raises:
-        ValueError: if there is no such kind.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind of sound {kind!r}")
-    return any(mention.kind == kind for mention in kinds_named(caption))
-
-
 def only_known_sounds(caption: str) -> bool:
     """Whether ``caption`` names a kind, and no word of it speaks of anything that is no kind.
 

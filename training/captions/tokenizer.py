@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from training.captions.lexicon import normalize_caption
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 """In the order of BART's token ids 0 to 3."""
+PAD = SPECIAL.index("<pad>")
 MAX_TOKENS = 64
 
 
@@ -34,3 +37,9 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int) -> PreTrainedToken
         unk_token="<unk>",
         model_max_length=MAX_TOKENS,
     )
+
+
+def tokenize(tokenizer: PreTrainedTokenizerFast, caption: str) -> Tensor:
+    """[L]: the normalized caption between start and end, cut to ``MAX_TOKENS``."""
+    tokens = tokenizer(normalize_caption(caption), truncation=True, max_length=MAX_TOKENS)
+    return torch.tensor(tokens["input_ids"])

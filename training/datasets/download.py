@@ -22,7 +22,7 @@ SILENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file on a server, and what its publisher says of it."""
 
     name: str
@@ -33,7 +33,7 @@ class Remote:
     md5: str | None = None
 
 
-def download(remote: Remote, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Path:
+def download(remote: RemoteFile, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Path:
     """``folder/NAME``, fetched unless it is there; ``NAME.part`` is what a broken run leaves.
 
     Raises:
@@ -50,7 +50,7 @@ def download(remote: Remote, folder: Path, sleep: Callable[[float], None] = time
     return part.replace(target)
 
 
-def _fetch(remote: Remote, part: Path, sleep: Callable[[float], None]) -> None:
+def _fetch(remote: RemoteFile, part: Path, sleep: Callable[[float], None]) -> None:
     failures = 0
     # Compressed on the way, the bytes could be neither counted nor resumed.
     plain = {"Accept-Encoding": "identity"}
@@ -87,7 +87,7 @@ def _fetch(remote: Remote, part: Path, sleep: Callable[[float], None]) -> None:
                 sleep(2.0**failures)
 
 
-def _append(client: httpx.Client, remote: Remote, part: Path, bar: tqdm[Never]) -> None:
+def _append(client: httpx.Client, remote: RemoteFile, part: Path, bar: tqdm[Never]) -> None:
     """Ask for what ``part`` lacks. Raises httpx.HTTPError where it does not come to the end."""
     had = _size(part)
     ask = {"Range": f"bytes={had}-"} if had else {}
@@ -111,7 +111,7 @@ def _append(client: httpx.Client, remote: Remote, part: Path, bar: tqdm[Never]) 
         raise httpx.RemoteProtocolError("the server ended early")
 
 
-def _verify(remote: Remote, part: Path) -> None:
+def _verify(remote: RemoteFile, part: Path) -> None:
     """Raises DataError, and deletes ``part``, if it is not what its publisher says."""
     says = f"{urlsplit(remote.url).netloc} says"
     with part.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Results of ``training.evaluation.evaluate`` as tables, and into a model card."""
+"""Results of ``training.evaluation.over_http`` as tables, and into a model card."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training.evaluation.evaluate import FIGURES
+from training.evaluation.over_http import FIGURES
 
 START, END = "<!-- scores -->", "<!-- /scores -->"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from scipy.stats import t
 
 Result = dict[str, Any]
 Value = Callable[[Result], float | None]
@@ -27,8 +28,6 @@ PAPER = {
 }
 """BLEU1, BLEU4, METEOR, ROUGE-L, CIDEr and SPIDEr of tables 1 and 2, Clotho's evaluation split."""
 SHOWN = ("BLEU1", "BLEU4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SPIDEr")
-# Two-sided 95% quantiles of Student's t, by degrees of freedom.
-_T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
 def write(study: Path) -> Path:
@@ -74,7 +73,8 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean, and half the width of its 95% interval (Student's t); nan of one value."""
     if len(values) < 2:
         return fmean(values), math.nan
-    return fmean(values), _T95[len(values) - 1] * stdev(values) / math.sqrt(len(values))
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return fmean(values), float(half)
 
 
 def _of(*path: str) -> Value:

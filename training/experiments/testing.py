@@ -10,64 +10,56 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerFast
+from sklearn.metrics import roc_auc_score
 
-from training.captions.lexicon import kinds_named
-from training.evaluation import coco as metrics
-from training.experiments.features import Features
-from training.experiments.learning import FrameCaptioning, padded
-from training.experiments.scenes import CaptionedClip
+from training.evaluation import coco
+from training.evaluation.naming import Naming, rates
+from training.recipes.adl import KeptSources
+from training.recipes.recipe import Plan
+from training.samples.collate import collate
+from training.samples.features import Features, Mixed
 
-SEARCH: dict[str, Any] = {
-    "num_beams": 4,
-    "num_captions": 1,
-    "max_new_tokens": 62,
-    "min_length": 5,
-    "no_repeat_ngram_size": 3,
-    "length_penalty": 1.0,
-    "early_stopping": True,
-}
-"""The baseline's decoding."""
 BATCH = 32
 EXAMPLES = 6
 
 
-def test(
-    task: FrameCaptioning,
-    tokenizer: PreTrainedTokenizerFast,
-    clips: Sequence[CaptionedClip],
-    features: Features,
-    compares: bool,
-) -> dict[str, Any]:
+def test(plan: Plan, sources: KeptSources, compares: bool) -> dict[str, Any]:
     """Scores of plain captions, by kind of scene; with ``compares`` those of differences, too."""
-    task.eval()
-    said = _Say(task, tokenizer, features)
-    plain = said([(number, None) for number in features.clips])
-    subsets = sorted({clip.subset for clip in clips})
-    scores = {subset: _scores(subset, clips, plain) for subset in subsets}
-    found: dict[str, Any] = {"scores": scores}
-    found["plain"] = _naming(clips, plain, features.mixed["same/same"])
-    mixtures = {name: [drawn[0] for drawn in by] for name, by in features.mixed.items()}
+    clips, features = sources.clips, sources.features
+    captions = _Captions(plan, features)
+    kinds = [clip.kinds for clip in clips]
+    mixtures = {name: [drawn[0] for drawn in by_clip] for name, by_clip in features.mixed.items()}
     one = mixtures["same/same"]
-    texts = {"in": plain, "in+": said([(mixed.input, None) for mixed in one])}
-    found["in+"] = _naming(clips, texts["in+"], features.mixed["same/same"])
+    texts = {
+        "in": captions.of([(number, None) for number in features.clips]),
+        "in+": captions.of([(mixed.input, None) for mixed in one]),
+    }
+    found: dict[str, Any] = {
+        "scores": {
+            subset: _scores(sources, texts["in"], subset)
+            for subset in sorted({clip.subset for clip in clips})
+        },
+        "plain": _rates(texts["in"], kinds, _added(one)),
+        "in+": _rates(texts["in+"], kinds, _added(one)),
+    }
     if compares:
         found["differences"] = {}
         for name, mixed in mixtures.items():
-            texts[name] = said([(each.input, each.reference) for each in mixed])
-            found["differences"][name] = _naming(clips, texts[name], features.mixed[name])
-            if said.kept:  # subtraction has no mask
-                found.setdefault("auc", {})[name] = _separation(said.kept, mixed)
-            if said.kept and name == "same/diff":
+            texts[name] = captions.of([(each.input, each.reference) for each in mixed])
+            found["differences"][name] = _rates(texts[name], kinds, _added(mixed))
+            if captions.kept:  # subtraction has no mask
+                found.setdefault("auc", {})[name] = separation(captions.kept, mixed)
+            if captions.kept and name == "same/diff":
                 found["timelines"] = [
                     {"kept": kept.tolist(), "active": each.active.tolist()}
-                    for kept, each in zip(said.kept[:EXAMPLES], mixed, strict=False)
+                    for kept, each in zip(captions.kept[:EXAMPLES], mixed, strict=False)
                 ]
         texts["in+ - ref"] = texts["same/same"]
-        texts["in+ - in"] = said(
+        texts["in+ - in"] = captions.of(
             [(each.input, number) for each, number in zip(one, features.clips, strict=True)]
         )
-        found["inverse"] = _inverse(clips, texts["in+ - in"], one)
+        inverse = _rates(texts["in+ - in"], _added(one), kinds)
+        found["inverse"] = {key: inverse[key] for key in ("recall", "leak")}
     cases = [name for name in ("in", "in+", "in+ - ref", "in+ - in") if name in texts]
     found["examples"] = [
         {
@@ -76,112 +68,95 @@ def test(
             "added": list(one[n].added),
             **{case: texts[case][n] for case in cases},
         }
-        for n in _shown(clips)
+        for n in _shown([clip.subset for clip in clips])
     ]
     return found
 
 
-def _shown(clips: Sequence[CaptionedClip]) -> list[int]:
+def _shown(subsets: Sequence[str]) -> list[int]:
     """The first few of each subset."""
     by_subset: dict[str, list[int]] = {}
-    for number, clip in enumerate(clips):
-        by_subset.setdefault(clip.subset, []).append(number)
+    for number, subset in enumerate(subsets):
+        by_subset.setdefault(subset, []).append(number)
     return [n for numbers in by_subset.values() for n in numbers[: EXAMPLES // 2]]
 
 
-class _Say:
-    """Captions of (frames, reference frames or None), by their numbers."""
+class _Captions:
+    """Searched for (frames, reference frames or None), by their numbers."""
 
-    def __init__(
-        self, task: FrameCaptioning, tokenizer: PreTrainedTokenizerFast, features: Features
-    ) -> None:
-        self._task = task
-        self._tokenizer = tokenizer
+    def __init__(self, plan: Plan, features: Features) -> None:
+        own = plan.generation
+        self._model = plan.model
+        self._model.train(False)
+        self._tokenizer = plan.tokenizer
         self._features = features
+        self._search: dict[str, Any] = {
+            "num_beams": own.num_beams,
+            "num_captions": 1,
+            "max_new_tokens": own.max_length - 2,
+            "min_length": own.min_length,
+            "no_repeat_ngram_size": own.no_repeat_ngram_size,
+            "length_penalty": own.length_penalty,
+            "early_stopping": own.early_stopping,
+        }
         self.kept: list[np.ndarray] = []
         """Of the last call: the mask's mean over the features, [T] each."""
 
     @torch.inference_mode()
-    def __call__(self, pairs: Sequence[tuple[int, int | None]]) -> list[str]:
+    def of(self, pairs: Sequence[tuple[int, int | None]]) -> list[str]:
         self.kept = []
         return [text for start in range(0, len(pairs), BATCH)
                 for text in self._batch(pairs[start : start + BATCH])]  # fmt: skip
 
     def _batch(self, pairs: Sequence[tuple[int, int | None]]) -> Iterator[str]:
-        task, device = self._task, next(self._task.parameters()).device
-
-        def heard(numbers: Sequence[int]) -> Any:
-            frames = [torch.from_numpy(self._features.frames[n]).float() for n in numbers]
-            clips = padded(frames)
-            return task.adapt(clips.frames.to(device), clips.mask.to(device))
-
-        clips = heard([number for number, _ in pairs])
-        rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
-        references = [reference for _, reference in pairs if reference is not None]
-        compared = task.compare(
-            clips,
-            heard(references) if rows else clips.take([]),
-            torch.tensor(rows, dtype=torch.long, device=device),
-        )
+        samples = [
+            {
+                "input": self._features.tensor(number),
+                "reference": None if reference is None else self._features.tensor(reference),
+            }
+            for number, reference in pairs
+        ]
+        batch = {name: each.to(self._model.device) for name, each in collate(samples).items()}
+        clips = self._model.encode(batch["inputs"], batch["lengths"])
+        references = self._model.encode(batch["references"], batch["reference_lengths"])
+        compared = self._model.compare(clips, references, batch["reference_of"])
         if compared.kept is not None:
             for timeline, mask in zip(compared.kept.cpu(), compared.mask.cpu(), strict=True):
                 self.kept.append(timeline[mask].numpy())
-        found = task.decoder.generate(compared, **SEARCH)
+        found = self._model.decoder.generate(compared, **self._search)
         for tokens in found.tokens[:, 0]:
             yield str(self._tokenizer.decode(tokens, skip_special_tokens=True)).strip()
 
 
-def _scores(
-    subset: str, clips: Sequence[CaptionedClip], texts: Sequence[str]
-) -> dict[str, float | None]:
+def _scores(sources: KeptSources, texts: Sequence[str], subset: str) -> dict[str, float | None]:
     chosen = [
-        (clip, text) for clip, text in zip(clips, texts, strict=True) if clip.subset == subset
+        (clip, text)
+        for clip, text in zip(sources.clips, texts, strict=True)
+        if clip.subset == subset
     ]
-    return metrics.score(
+    return coco.score(
         {clip.name: text for clip, text in chosen},
         {clip.name: clip.captions for clip, _ in chosen},
     ).corpus
 
 
-def _naming(
-    clips: Sequence[CaptionedClip], texts: Sequence[str], mixed: Sequence[Any]
+def _rates(
+    texts: Sequence[str], wanted: Sequence[frozenset[str]], unwanted: Sequence[frozenset[str]]
 ) -> dict[str, float]:
-    """``recall``: share of the scene's kinds that are named; ``leak``: of captions that name a
-    kind that was added; ``false``: kinds named that are neither, per caption."""
-    recall: list[bool] = []
-    leak: list[bool] = []
-    false: list[int] = []
-    for clip, text, drawn in zip(clips, texts, mixed, strict=True):
-        named = {mention.kind for mention in kinds_named(text)}
-        recall += [kind in named for kind in sorted(clip.kinds)]
-        leak.append(bool(named & {*drawn[0].added}))
-        false.append(len(named - clip.kinds - {*drawn[0].added}))
-    rates = {"leak": float(np.mean(leak)), "false": float(np.mean(false))}
-    return rates | ({"recall": float(np.mean(recall))} if recall else {})
+    return rates([Naming(*each) for each in zip(texts, wanted, unwanted, strict=True)])
 
 
-def _inverse(
-    clips: Sequence[CaptionedClip], texts: Sequence[str], mixed: Sequence[Any]
-) -> dict[str, float]:
-    """The mixture minus the original: ``recall`` of what was added, ``leak`` of the original."""
-    named = [{mention.kind for mention in kinds_named(text)} for text in texts]
-    return {
-        "recall": float(np.mean([bool(n & {*m.added}) for n, m in zip(named, mixed, strict=True)])),
-        "leak": float(np.mean([bool(n & c.kinds) for n, c in zip(named, clips, strict=True)])),
-    }
+def _added(mixed: Sequence[Mixed]) -> list[frozenset[str]]:
+    return [frozenset(each.added) for each in mixed]
 
 
-def _separation(kept: Sequence[np.ndarray], mixed: Sequence[Any]) -> float:
+def separation(kept: Sequence[np.ndarray], mixed: Sequence[Mixed]) -> float:
     """The mean AUC of the mask for the frames in which the reference's sound is active.
 
     A clip's last frame may be a partial one, whose activity is not known: it does not count.
     """
     pairs = [(line, each.active) for line, each in zip(kept, mixed, strict=True)]
-    partly = [(line[: len(on)], on[: len(line)]) for line, on in pairs]
-    return float(np.mean([auc(-line, on) for line, on in partly if 0 < on.sum() < len(on)]))
-
-
-def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: how often a positive frame scores above another one."""
-    above = scores[positive][:, None] - scores[~positive][None, :]
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
+    known = [(line[: len(on)], on[: len(line)]) for line, on in pairs]
+    return float(
+        np.mean([roc_auc_score(on, -line) for line, on in known if 0 < on.sum() < len(on)])
+    )

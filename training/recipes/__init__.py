@@ -1,8 +1,9 @@
-"""Recipes: one file per system, each a list of stages. The name on the command line picks one."""
+"""Recipes: one file per system."""
 
-from training.recipes.masking import masking
+from training.recipes.masking import MASKING
 from training.recipes.recipe import Recipe
 
-RECIPES: dict[str, Recipe] = {"masking": masking}
+RECIPES: dict[str, dict[str, Recipe]] = {"masking": {**MASKING}}
+"""By the name and the scale that the command line gives."""
 
 __all__ = ["RECIPES", "Recipe"]

@@ -6,6 +6,8 @@ captions after a start with it frozen.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -14,88 +16,61 @@ from model.checkpoint import baseline_search
 from model.config import compact
 from training.captions import grammar
 from training.captions.kinds import KINDS
-from training.captions.tokenizer import train_tokenizer
+from training.captions.tokenizer import MAX_TOKENS, train_tokenizer
 from training.fit import Budget, Stage
 from training.losses import Captioning, Comparing, Tagging
-from training.recipes.recipe import Plan, Scale, Sources
-from training.samples import comparing, pairs, tagging
+from training.recipes.recipe import ALL_BUT_ENCODER, Plan, Sources
 from training.samples.comparing import ComparingScenes
 from training.samples.pairs import CaptionPairs
 from training.samples.tagging import TaggingScenes
 
 VOCAB_SIZE = 2000
-EVERYTHING = 10_000_000
-"""More samples than any budget draws: scenes are made on the fly."""
 
 
-def masking(sources: Sources, scale: Scale, seed: int) -> Plan:
+@dataclass(frozen=True)
+class Masking:
     """Encoder on tags of mixtures, with the diff block on tags of differences; then captions.
 
     All but the encoder starts on them, then it learns, too.
     """
-    tokenizer = train_tokenizer(_captions(sources, seed), VOCAB_SIZE)
-    torch.manual_seed(seed)
-    model = CaptionerModel(compact(len(tokenizer)))
-    frame = round(model.encoder.frame_s * sources.bank.sample_rate)
 
-    def captions(seed: int) -> CaptionPairs:
-        return CaptionPairs(
-            sources.bank,
-            tokenizer,
-            size=EVERYTHING,
-            batch_size=scale.batch_size,
-            seed=seed,
-            human=sources.human,
-        )
+    tagging_steps: int = 4400
+    comparing_steps: int = 3200
+    captioning_steps: int = 900
+    joint_steps: int = 1800
+    batch_size: int = 32
+    workers: int = 1
 
-    def budget(steps: int, batch_size: int, learning_rate: float) -> Budget:
-        return Budget(
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            workers=scale.workers,
-            seed=seed,
-        )
+    def plan(self, sources: Sources, seed: int) -> Plan:
+        """The compact model and its four stages."""
+        tokenizer = train_tokenizer(_captions(sources, seed), VOCAB_SIZE)
+        torch.manual_seed(seed)
+        model = CaptionerModel(compact(len(tokenizer)))
+        bank, size = sources.bank, self.batch_size
+        frame = round(model.encoder.frame_s * bank.sample_rate)
 
-    return Plan(
-        model,
-        tokenizer,
-        baseline_search(max_length=64),
-        [
-            Stage(
-                "tagging",
-                Tagging(model.encoder, len(KINDS)),
-                "",
-                TaggingScenes(sources.bank, size=EVERYTHING, seed=seed, frame=frame),
-                tagging.collate,
-                budget(scale.tagging_steps, scale.batch_size, 1.5e-3),
-            ),
-            Stage(
-                "comparing",
-                Comparing(model, len(KINDS)),
-                "",
-                ComparingScenes(sources.bank, size=EVERYTHING, seed=seed, frame=frame),
-                comparing.collate,
-                budget(scale.comparing_steps, scale.batch_size // 2, 1e-3),
-            ),
-            Stage(
-                "captioning",
-                Captioning(model),
-                r"^captioner\.(?!encoder\.)",
-                captions(seed),
-                pairs.collate,
-                budget(scale.captioning_steps, scale.batch_size, 8e-4),
-            ),
-            Stage(
-                "joint",
-                Captioning(model),
-                "",
-                captions(seed + 1),
-                pairs.collate,
-                budget(scale.joint_steps, scale.batch_size, 4e-4),
-            ),
-        ],
-    )
+        def pairs(seed: int) -> CaptionPairs:
+            return CaptionPairs(bank, tokenizer, batch_size=size, seed=seed, human=sources.human)
+
+        def budget(steps: int, batch_size: int, learning_rate: float) -> Budget:
+            return Budget(steps, batch_size, learning_rate, workers=self.workers, seed=seed)
+
+        tagging = TaggingScenes(bank, seed=seed, frame=frame)
+        comparing = ComparingScenes(bank, seed=seed, frame=frame)
+        kinds, loss = len(KINDS), Captioning(model)
+        stages = [
+            Stage("tagging", tagging, Tagging(model.encoder, kinds), "",
+                  budget(self.tagging_steps, size, 1.5e-3)),
+            Stage("comparing", comparing, Comparing(model, kinds), "",
+                  budget(self.comparing_steps, size // 2, 1e-3)),
+            Stage("captioning", pairs(seed), loss, ALL_BUT_ENCODER,
+                  budget(self.captioning_steps, size, 8e-4)),
+            Stage("joint", pairs(seed + 1), loss, "", budget(self.joint_steps, size, 4e-4)),
+        ]  # fmt: skip
+        return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS), stages)
+
+
+MASKING = {"full": Masking(), "smoke": Masking(4, 4, 4, 4, batch_size=4, workers=0)}
 
 
 def _captions(sources: Sources, seed: int) -> list[str]:

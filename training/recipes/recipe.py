@@ -1,16 +1,24 @@
-"""What every recipe is given and gives back."""
+"""What every recipe is given and gives back.
+
+A recipe is a frozen set of settings that turns data into a plan: a model, and the stages that it
+learns in. To vary a recipe is to replace some of its settings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from training.datasets.clotho.read import RenderableCaption
 from training.fit import Stage
-from training.scenes.scene import SoundBank
+from training.scenes.bank import SoundBank
+
+ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
+"""What is trainable of a ``Captioning`` whose encoder is frozen."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +27,6 @@ class Sources:
 
     bank: SoundBank
     human: Sequence[RenderableCaption]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much a run may cost."""
-
-    tagging_steps: int
-    comparing_steps: int
-    captioning_steps: int
-    joint_steps: int
-    batch_size: int
-    workers: int
-
-
-SCALES = {
-    "full": Scale(4400, 3200, 900, 1800, batch_size=32, workers=1),
-    "smoke": Scale(4, 4, 4, 4, batch_size=4, workers=0),
-}
 
 
 @dataclass(frozen=True)
@@ -49,5 +39,8 @@ class Plan:
     stages: Sequence[Stage]
 
 
-Recipe = Callable[[Sources, Scale, int], Plan]
-"""(sources, scale, seed) -> plan."""
+class Recipe(Protocol):
+    """A recipe for scenes made on the fly: what ``python -m training train`` runs."""
+
+    def plan(self, sources: Sources, seed: int) -> Plan:
+        """The same seed gives the same weights and samples."""

@@ -18,8 +18,9 @@ from torch.utils.data import Dataset
 
 from model.encoders.efficientat import EfficientAtNetwork, KaldiLogMel
 from model.encoders.level import level
+from training.datasets.recording import Samples
+from training.samples.collate import Sample
 from training.scenes import augment
-from training.scenes.augment import Samples
 from training.scenes.scene import active_span
 from training.scenes.store import SAMPLE_RATE, Store
 from training.scenes.synthetic import SOUNDS, synthesize
@@ -54,7 +55,7 @@ class Teacher:
         }
 
 
-class Canvases(Dataset[dict[str, Tensor]]):
+class Canvases(Dataset[Sample]):
     """``size`` canvases of recordings that ``numbers`` name."""
 
     def __init__(
@@ -84,8 +85,8 @@ class Canvases(Dataset[dict[str, Tensor]]):
         """None is kept, so that there may be any number."""
         return self.size
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``samples`` [S] at 16 kHz, and what :class:`Teacher` says of the canvas."""
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [S] at 16 kHz, and what :class:`Teacher` says of the canvas."""
         torch.set_num_threads(1)
         rng = np.random.default_rng((self.seed, 11, index))
         canvas, placed = self.canvas(rng)
@@ -98,7 +99,7 @@ class Canvases(Dataset[dict[str, Tensor]]):
                     if min(end, high) - max(start, low) > LENGTH // FRAMES:
                         value = max(float(opinion["windows"][row, kind]), 0.7)
                         opinion["windows"][row, kind] = value
-        return {"samples": torch.from_numpy(degrade(half(canvas), rng)), **opinion}
+        return {"input": torch.from_numpy(degrade(half(canvas), rng)), **opinion}
 
     def canvas(self, rng: np.random.Generator) -> tuple[Samples, list[tuple[int, int, int]]]:
         """[S] at 32 kHz, and which recording lies from where to where."""

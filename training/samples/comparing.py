@@ -1,64 +1,51 @@
 """Scenes in pairs, with the tags of each and of what the first has and the second has not.
 
-Shapes: B pairs, S samples, T encoder frames, K kinds.
+Shapes: S samples, T encoder frames, K kinds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.captions.kinds import KINDS
-from training.samples.tagging import TaggingScenes, level, matched
-from training.scenes.scene import Placed, Scene, SoundBank
+from training.samples.collate import Sample
+from training.samples.tagging import TaggingScenes
+from training.scenes.augment import level
+from training.scenes.bank import SoundBank
+from training.scenes.scene import Placed, Scene, matched
 
 
-class ComparingScenes(Dataset[dict[str, Tensor]]):
-    """``size`` pairs of scenes of one length, each a function of the seed and its index alone.
+class ComparingScenes(Dataset[Sample]):
+    """Pairs of scenes of one length, each a function of the seed and its index alone.
 
     The reference holds all, some or none of the input's sounds, as they are there, shifted in
     time or in another recording of their kind, and often one more.
     """
 
-    def __init__(
-        self, bank: SoundBank, *, size: int, seed: int, frame: int, seconds: float = 3.2
-    ) -> None:
+    def __init__(self, bank: SoundBank, *, seed: int, frame: int, seconds: float = 3.2) -> None:
         """``frame`` is the encoder's, in samples."""
-        self.scenes = TaggingScenes(bank, size=size, seed=seed, frame=frame, seconds=seconds)
+        self.scenes = TaggingScenes(bank, seed=seed, frame=frame, seconds=seconds)
         self.bank = bank
-        self.size = size
         self.seed = seed
         self.frame = frame
 
-    def __len__(self) -> int:
-        """Pairs; none is kept, so that there may be any number."""
-        return self.size
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``samples`` [2, S]: input and reference; ``active`` [3, T, K]: theirs, the difference's.
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [S], ``reference`` [S]; ``active`` [3, T, K]: theirs, the difference's.
 
         What differs goes by kind: a dog in the reference takes every dog away.
         """
         rng = np.random.default_rng((self.seed, 2, index))
         input_ = self.scenes.scene(rng)
         reference = self._reference(input_, rng)
-        heard = {sound.kind for sound in reference.placed}
-        rest = tuple(sound for sound in input_.placed if sound.kind not in heard)
-        difference = Scene(input_.length, rest)
+        kinds = {sound.kind for sound in reference.placed}
+        rest = tuple(sound for sound in input_.placed if sound.kind not in kinds)
+        scenes = (input_, reference, Scene(input_.length, rest))
         return {
-            "samples": torch.from_numpy(
-                np.stack([level(scene.mix(), rng) for scene in (input_, reference)])
-            ),
-            "active": torch.from_numpy(
-                np.stack(
-                    [scene.activity(KINDS, self.frame) for scene in (input_, reference, difference)]
-                )
-            ),
+            "input": torch.from_numpy(level(input_.mix(), rng)),
+            "reference": torch.from_numpy(level(reference.mix(), rng)),
+            "active": torch.from_numpy(np.stack([s.activity(KINDS, self.frame) for s in scenes])),
         }
 
     def _reference(self, input_: Scene, rng: np.random.Generator) -> Scene:
@@ -83,10 +70,3 @@ class ComparingScenes(Dataset[dict[str, Tensor]]):
         else:
             again = matched(self.scenes.whole(rng, kind=sound.kind), sound)
         return again.scaled(float(10 ** (rng.normal(0, 3) / 20)))
-
-
-def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
-    """``samples`` [2 B, S]: inputs, then references; ``active`` [3 B, T, K] likewise."""
-    return {
-        key: torch.stack([item[key] for item in items], dim=1).flatten(0, 1) for key in items[0]
-    }

@@ -9,19 +9,17 @@ Shapes: S and R samples, W windows, K kinds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from training.datasets.recording import Samples
 from training.samples.canvases import LENGTH, Canvases, degrade, half
+from training.samples.collate import Sample
 from training.scenes import augment
-from training.scenes.algorithm1 import CONDITIONS, Recording, mix
-from training.scenes.augment import Samples
+from training.scenes.algorithm1 import CONDITIONS, Addition, mix
 
 BOTH = 0.15
 """A kind that both the rest and the reference hold at this probability is left out of the loss."""
@@ -35,7 +33,7 @@ SHARES = {
 }
 
 
-class Differences(Dataset[dict[str, Any]]):
+class Differences(Dataset[Sample]):
     """Inputs, references and targets; ``size`` of them."""
 
     def __init__(self, canvases: Canvases, *, size: int, seed: int) -> None:
@@ -52,8 +50,8 @@ class Differences(Dataset[dict[str, Any]]):
         """None is kept, so that there may be any number."""
         return self.size
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """``samples`` [S], ``reference`` [R], ``clip`` [K], ``windows`` [W, K], ``weights`` [K]."""
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [S], ``reference`` [R], ``clip`` [K], ``windows`` [W, K], ``weights`` [K]."""
         torch.set_num_threads(1)
         rng = np.random.default_rng((self.seed, 31, index))
         original, placed = self.canvases.canvas(rng)
@@ -71,18 +69,18 @@ class Differences(Dataset[dict[str, Any]]):
         }[task]
         target = self.target(rest, other)
         return {
-            "samples": torch.from_numpy(degrade(half(heard), rng)),
+            "input": torch.from_numpy(degrade(half(heard), rng)),
             "reference": torch.from_numpy(degrade(half(reference[:LENGTH]), rng)),
             **target,
         }
 
-    def recording(self, rng: np.random.Generator, avoid: set[str]) -> Recording:
+    def recording(self, rng: np.random.Generator, avoid: set[str]) -> Addition:
         """Something to add, of none of the labels in ``avoid``."""
         while True:
             number, samples = self.canvases.sound(rng)
             label = self.label.get(number)
             if label is not None and label not in avoid and augment.power(samples) > 0:
-                return Recording(label, samples, partial(self.another, number, rng))
+                return Addition(label, samples, partial(self.another, number, rng))
 
     def another(self, number: int, rng: np.random.Generator) -> Samples:
         """Another recording of the same label, or the same one where it is alone."""
@@ -116,17 +114,3 @@ class Differences(Dataset[dict[str, Any]]):
             both = (self.canvases.teacher(padded)["clip"] > BOTH) & (opinion["clip"] > BOTH)
             weights[both] = 0
         return {"clip": opinion["clip"], "windows": opinion["windows"], "weights": weights}
-
-
-def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Stack; references are padded."""
-    stacked = {
-        key: torch.stack([item[key] for item in items])
-        for key in ("samples", "clip", "windows", "weights")
-    }
-    references = [item["reference"] for item in items]
-    return {
-        **stacked,
-        "references": pad_sequence(references, batch_first=True),
-        "reference_lengths": torch.tensor([len(one) for one in references]),
-    }

@@ -1,7 +1,7 @@
 """What the captioner learns from: an input, mostly a reference, and the caption of the difference.
 
 Every sample is a function of the seed and its index alone.
-Shapes: B clips, R references, S samples, L tokens.
+Shapes: S samples of the input, R of the reference, L tokens.
 """
 
 from __future__ import annotations
@@ -9,25 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from training.captions import grammar
-from training.captions.lexicon import normalize_caption
-from training.captions.tokenizer import MAX_TOKENS
+from training.captions.tokenizer import tokenize
 from training.datasets.clotho.read import RenderableCaption
-from training.samples.tagging import level, matched
-from training.scenes import augment
-from training.scenes.algorithm1 import CONDITIONS, Condition, Mixture, Recording, mix
-from training.scenes.augment import Samples
+from training.datasets.recording import Samples
+from training.samples.collate import Sample
+from training.scenes.algorithm1 import CONDITIONS, Mixture, draw_mixture
+from training.scenes.augment import add_noise, level, power
+from training.scenes.bank import SoundBank
 from training.scenes.layouts import lay_out, random_layout
-from training.scenes.scene import Placed, Scene, SoundBank
+from training.scenes.scene import Placed, Scene, matched
 
 
 @dataclass(frozen=True)
@@ -72,15 +69,14 @@ class Blend:
     """Batches of 6 to 10 s; the others are 5 s."""
 
 
-class CaptionPairs(Dataset[dict[str, Any]]):
-    """``size`` samples; those of one batch (``batch_size`` in a row) share their length."""
+class CaptionPairs(Dataset[Sample]):
+    """Samples of which those of one batch (``batch_size`` in a row) share their length."""
 
     def __init__(
         self,
         bank: SoundBank,
         tokenizer: PreTrainedTokenizerFast,
         *,
-        size: int,
         batch_size: int,
         seed: int,
         human: Sequence[RenderableCaption] = (),
@@ -92,7 +88,6 @@ class CaptionPairs(Dataset[dict[str, Any]]):
         """
         self.bank = bank
         self.tokenizer = tokenizer
-        self.size = size
         self.batch_size = batch_size
         self.seed = seed
         self.human: dict[str, list[RenderableCaption]] = {}
@@ -110,20 +105,13 @@ class CaptionPairs(Dataset[dict[str, Any]]):
             "silent reference": self._silent_reference,
         }
 
-    def __len__(self) -> int:
-        """Samples; none is kept, so that there may be any number."""
-        return self.size
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """``samples`` [S], ``reference`` [R] or None, ``tokens`` [L]."""
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [S], ``reference`` [R] or None, ``tokens`` [L]."""
         pair = self.pair(index)
-        tokens = self.tokenizer(
-            normalize_caption(pair.caption), truncation=True, max_length=MAX_TOKENS
-        )
         return {
-            "samples": torch.from_numpy(pair.input),
+            "input": torch.from_numpy(pair.input),
             "reference": None if pair.reference is None else torch.from_numpy(pair.reference),
-            "tokens": torch.tensor(tokens["input_ids"]),
+            "tokens": tokenize(self.tokenizer, pair.caption),
         }
 
     def pair(self, index: int) -> Pair:
@@ -185,8 +173,8 @@ class CaptionPairs(Dataset[dict[str, Any]]):
     def _difference(self, rng: np.random.Generator, length: int) -> Pair:
         """Algorithm 1: the caption of the original scene (equation 13)."""
         scene, caption = self._scene(rng, length)
-        condition = CONDITIONS[choose(self.blend.conditions, rng)]
-        mixture = self._mixture(scene, rng, condition=condition, latest=choose_latest(rng))
+        condition = choose(self.blend.conditions, rng)
+        mixture = self._mixture(scene, rng, condition, choose_latest(rng))
         return Pair(mixture.input, mixture.reference, caption)
 
     def _inverse(self, rng: np.random.Generator, length: int) -> Pair:
@@ -194,25 +182,20 @@ class CaptionPairs(Dataset[dict[str, Any]]):
         scene, _ = self._scene(rng, length)
         original = scene.mix()
         added = Scene(length, ())
-        while augment.power(added.mix()) < 0.1 * augment.power(original) or not added.placed:
+        while power(added.mix()) < 0.1 * power(original) or not added.placed:
             mixture = self._mixture(scene, rng, latest=0.5)
-            added = Scene(length, tuple(Placed(*addition) for addition in mixture.added))
+            added = mixture.added
         return Pair(mixture.input, original, self._say(added, rng))
 
     def _mixture(
         self,
         scene: Scene,
         rng: np.random.Generator,
-        condition: Condition = CONDITIONS["same/same"],
+        condition: str = "same/same",
         latest: float = 1.0,
     ) -> Mixture:
         present = [sound.kind for sound in scene.placed]
-
-        def draw() -> Recording:
-            kind, samples = self.bank.draw(rng, avoid=present)
-            return Recording(kind, samples, lambda: self.bank.another(rng, kind, samples))
-
-        return mix(scene.mix(), draw, condition, rng, latest)
+        return draw_mixture(scene.mix(), self.bank, present, CONDITIONS[condition], rng, latest)
 
     def _unrelated(self, rng: np.random.Generator, length: int) -> Pair:
         """A reference that has nothing of the input takes nothing away."""
@@ -240,7 +223,7 @@ class CaptionPairs(Dataset[dict[str, Any]]):
         faint = rng.random() < 0.5
         samples = np.zeros(length, np.float32)
         if faint:
-            samples = augment.add_noise(samples, rng, rng.uniform(-80, -60))
+            samples = add_noise(samples, rng, rng.uniform(-80, -60))
         if rng.random() < 0.3:
             return Pair(samples, self._scene(rng, length)[0].mix(), self._no_difference(rng))
         return Pair(samples, None, grammar.silence_captions(rng, 1, near=faint)[0])
@@ -263,22 +246,3 @@ def choose(shares: dict[str, float], rng: np.random.Generator) -> str:
 def choose_latest(rng: np.random.Generator) -> float:
     """Where Algorithm 1 may add: anywhere, as in the paper, or so early that much is heard."""
     return float(rng.choice([0.0, 0.5, 1.0]))
-
-
-def collate(items: Sequence[dict[str, Any]], pad_token_id: int = 1) -> dict[str, Tensor]:
-    """Pad to ``CaptionerModel.forward``'s arguments."""
-    rows = [row for row, item in enumerate(items) if item["reference"] is not None]
-    references = [items[row]["reference"] for row in rows]
-    samples = [item["samples"] for item in items]
-    return {
-        "samples": pad_sequence(samples, batch_first=True),
-        "lengths": torch.tensor([len(clip) for clip in samples]),
-        "tokens": pad_sequence(
-            [item["tokens"] for item in items], batch_first=True, padding_value=pad_token_id
-        ),
-        "reference_samples": pad_sequence(references, batch_first=True)
-        if references
-        else torch.zeros(0, len(samples[0])),
-        "reference_lengths": torch.tensor([len(clip) for clip in references], dtype=torch.long),
-        "reference_rows": torch.tensor(rows, dtype=torch.long),
-    }

@@ -9,19 +9,18 @@ Shapes: S and R samples, L tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from training.datasets.recording import Samples
 from training.samples.canvases import LENGTH, Canvases, degrade, half
+from training.samples.collate import Sample
 from training.samples.differences import SHARES, Differences
 from training.samples.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence, Span, edges_of
 from training.scenes import augment
 from training.scenes.algorithm1 import CONDITIONS, matching_gain, mix
-from training.scenes.augment import Samples
 from training.scenes.scene import active_span
 from training.scenes.store import SAMPLE_RATE
 
@@ -36,7 +35,7 @@ TASKS = {
 }
 
 
-class Rendered(Dataset[dict[str, Any]]):
+class Rendered(Dataset[Sample]):
     """``size`` samples of the sentences whose kinds all have recordings."""
 
     def __init__(
@@ -71,8 +70,8 @@ class Rendered(Dataset[dict[str, Any]]):
         """None is kept, so that there may be any number."""
         return self.size
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """``samples`` [S], ``reference`` [R] or None, ``tokens`` [L]."""
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [S], ``reference`` [R] or None, ``tokens`` [L]."""
         rng = np.random.default_rng((self.seed, 41, index))
         task = str(rng.choice(list(TASKS), p=list(TASKS.values())))
         sentence = self.sentence(rng)
@@ -98,7 +97,7 @@ class Rendered(Dataset[dict[str, Any]]):
         elif task == "silence":
             heard, text, style = *self.silence(scene, rng), "audiocaps"
         return {
-            "samples": torch.from_numpy(degrade(half(heard), rng)),
+            "input": torch.from_numpy(degrade(half(heard), rng)),
             "reference": None
             if reference is None
             else torch.from_numpy(degrade(half(reference[:LENGTH]), rng)),
@@ -156,19 +155,3 @@ class Rendered(Dataset[dict[str, Any]]):
         elif rng.random() < 0.4:
             samples = np.resize(samples, longest)
         return augment.faded(samples, SAMPLE_RATE // 100)
-
-
-def collate(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Pad to ``CaptionerModel.forward``'s arguments."""
-    rows = [row for row, item in enumerate(items) if item["reference"] is not None]
-    samples = [item["samples"] for item in items]
-    references = [items[row]["reference"] for row in rows] or [torch.zeros(0)]
-    tokens = [item["tokens"] for item in items]
-    return {
-        "samples": torch.stack(samples),
-        "lengths": torch.tensor([len(clip) for clip in samples]),
-        "tokens": pad_sequence(tokens, batch_first=True, padding_value=1),
-        "reference_samples": pad_sequence(references, batch_first=True)[: len(rows)],
-        "reference_lengths": torch.tensor([len(r) for r in references][: len(rows)]),
-        "reference_rows": torch.tensor(rows, dtype=torch.long),
-    }

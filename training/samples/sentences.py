@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
+
+from training.samples.collate import Sample
 
 Track = NDArray[np.float32]
 """[T, K]: probabilities."""
@@ -87,7 +88,7 @@ class Tracks:
         return self.tracks[int(rng.integers(len(self.tracks)))].astype(np.float32)
 
 
-class Sentences(Dataset[dict[str, Any]]):
+class Sentences(Dataset[Sample]):
     """Sentences in batches of random composition; ``size`` of them."""
 
     def __init__(
@@ -128,8 +129,8 @@ class Sentences(Dataset[dict[str, Any]]):
         """None is kept, so that there may be any number."""
         return self.size
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """``events`` [T, K] half, ``tokens`` [L], ``compared`` bool."""
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [T, K], the events, ``tokens`` [L], ``compared`` bool."""
         rng = np.random.default_rng((self.seed, 21, index))
         compared = bool(rng.random() < 0.3)
         choice = rng.random()
@@ -141,9 +142,9 @@ class Sentences(Dataset[dict[str, Any]]):
             sentence = told[rng.integers(len(told))]
             events, text = self.events(sentence, rng), sentence.text
         return {
-            "events": torch.from_numpy(events.astype(np.float16)),
+            "input": torch.from_numpy(events.astype(np.float32)),
             "tokens": torch.tensor(self.encode(text, style)),
-            "compared": compared,
+            "compared": torch.tensor(compared),
         }
 
     def nothing(self, rng: np.random.Generator, compared: bool) -> tuple[Track, str]:

@@ -1,50 +1,42 @@
 """Scenes with tags and no captions: what the encoder is pretrained on.
 
-Shapes: B clips, S samples, T encoder frames, K kinds.
+Shapes: S samples, T encoder frames, K kinds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.captions.kinds import KINDS
-from training.scenes import augment
-from training.scenes.scene import Placed, Scene, SoundBank
+from training.samples.collate import Sample
+from training.scenes.augment import level
+from training.scenes.bank import SoundBank
+from training.scenes.scene import Placed, Scene, matched
 
 
-class TaggingScenes(Dataset[dict[str, Tensor]]):
-    """``size`` scenes of one length, each a function of the seed and its index alone.
+class TaggingScenes(Dataset[Sample]):
+    """Scenes of one length, each a function of the seed and its index alone.
 
     Single recordings, pairs of whole recordings at about equal power, laid-out events, silence.
     """
 
-    def __init__(
-        self, bank: SoundBank, *, size: int, seed: int, frame: int, seconds: float = 3.2
-    ) -> None:
+    def __init__(self, bank: SoundBank, *, seed: int, frame: int, seconds: float = 3.2) -> None:
         """``frame`` is the encoder's, in samples."""
         self.bank = bank
-        self.size = size
         self.seed = seed
         self.frame = frame
         self.length = int(seconds * bank.sample_rate)
 
-    def __len__(self) -> int:
-        """Scenes; none is kept, so that there may be any number."""
-        return self.size
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``samples`` [S] and ``active`` [T, K]."""
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [S] and ``active`` [T, K]."""
         rng = np.random.default_rng((self.seed, index))
         scene = self.scene(rng)
-        samples = level(scene.mix(), rng)
         return {
-            "samples": torch.from_numpy(samples),
+            "input": torch.from_numpy(level(scene.mix(), rng)),
             "active": torch.from_numpy(scene.activity(KINDS, self.frame)),
         }
 
@@ -77,26 +69,3 @@ class TaggingScenes(Dataset[dict[str, Tensor]]):
         kind, samples = self.bank.draw(rng, kind=kind, avoid=avoid)
         samples = self.bank.vary(samples, rng)
         return Placed(kind, 0, self.bank.window(samples, rng, self.length))
-
-
-def matched(sound: Placed, other: Placed, above_db: float = 0.0) -> Placed:
-    """``sound`` at ``above_db`` dB over the power of ``other``, each over its own length."""
-    own, wanted = augment.power(sound.samples), augment.power(other.samples)
-    if own == 0.0 or wanted == 0.0:
-        return sound
-    return sound.scaled(float(np.sqrt(wanted / own) * 10 ** (above_db / 20)))
-
-
-def level(samples: augment.Samples, rng: np.random.Generator) -> augment.Samples:
-    """A random recording level with, mostly, some noise; the peak stays within [-1, 1]."""
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak > 0:
-        samples = samples / np.float32(peak) * np.float32(10 ** (rng.uniform(-15, 0) / 20))
-    if rng.random() < 0.7:
-        samples = augment.add_noise(samples, rng, rng.uniform(-80, -42))
-    return np.clip(samples, -1, 1)
-
-
-def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
-    """Stack scenes of one length: ``samples`` [B, S], ``active`` [B, T, K]."""
-    return {key: torch.stack([item[key] for item in items]) for key in items[0]}

@@ -5,13 +5,16 @@ Shapes: S samples of the original, R samples of the reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from training.scenes.augment import Samples, power
+from training.datasets.recording import Samples
+from training.scenes.augment import power
+from training.scenes.bank import SoundBank
+from training.scenes.scene import Placed, Scene
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ CONDITIONS: dict[str, Condition] = {
 
 
 @dataclass(frozen=True)
-class Recording:
+class Addition:
     """A recording to add, and how to get another one of its kind."""
 
     kind: str
@@ -54,13 +57,30 @@ class Mixture:
     """[S]: the original with the recordings superimposed."""
     reference: Samples
     """[R]: R = S where the reference is aligned."""
-    added: tuple[tuple[str, int, Samples], ...]
-    """Kind, start in samples, and the piece as it was superimposed."""
+    added: Scene
+    """The recordings alone, as they were superimposed."""
+
+
+def draw_mixture(
+    original: Samples,
+    bank: SoundBank,
+    present: Sequence[str],
+    condition: Condition,
+    rng: np.random.Generator,
+    latest: float = 1.0,
+) -> Mixture:
+    """``mix`` with recordings of the bank, of none of the kinds that are ``present``."""
+
+    def draw() -> Addition:
+        kind, samples = bank.draw(rng, avoid=present)
+        return Addition(kind, samples, lambda: bank.another(rng, kind, samples))
+
+    return mix(original, draw, condition, rng, latest)
 
 
 def mix(
     original: Samples,
-    draw: Callable[[], Recording],
+    draw: Callable[[], Addition],
     condition: Condition,
     rng: np.random.Generator,
     latest: float = 1.0,
@@ -73,16 +93,16 @@ def mix(
     """
     size = len(original)
     mixed = original.copy()
-    added: list[tuple[str, int, Samples]] = []
+    added: list[Placed] = []
     references: list[tuple[int, Samples]] = []
     for _ in range(int(rng.integers(2, 4)) if condition.multi else 1):
-        recording = draw()
+        addition = draw()
         start = int(rng.integers(max(1, int(size * latest))))
-        piece = recording.samples[: size - start]
-        gain = matching_gain(recording.samples, original)
-        mixed[start : start + len(piece)] += piece * gain
-        added.append((recording.kind, start, piece * gain))
-        other = recording.samples if condition.source == "same" else recording.another()
+        gain = matching_gain(addition.samples, original)
+        piece = addition.samples[: size - start] * gain
+        mixed[start : start + len(piece)] += piece
+        added.append(Placed(addition.kind, start, piece))
+        other = addition.samples if condition.source == "same" else addition.another()
         if condition.time == "same":
             references.append((start, other[: size - start] * gain))
         else:
@@ -91,7 +111,7 @@ def mix(
     reference = np.zeros(length, np.float32)
     for start, piece in references:
         reference[start : start + len(piece)] += piece
-    return Mixture(mixed, reference, tuple(added))
+    return Mixture(mixed, reference, Scene(size, tuple(added)))
 
 
 def matching_gain(samples: Samples, other: Samples) -> np.float32:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Samples = NDArray[np.float32]
+from training.datasets.recording import Samples
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -83,6 +82,16 @@ def reverberate(samples: Samples, rng: np.random.Generator, sample_rate: int) ->
 def power(samples: Samples) -> float:
     """Mean square."""
     return float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+
+
+def level(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A random recording level with, mostly, some noise; the peak stays within [-1, 1]."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak > 0:
+        samples = samples / np.float32(peak) * np.float32(10 ** (rng.uniform(-15, 0) / 20))
+    if rng.random() < 0.7:
+        samples = add_noise(samples, rng, rng.uniform(-80, -42))
+    return np.clip(samples, -1, 1)
 
 
 class SpecAugment(nn.Module):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.captions.lexicon import Layout
-from training.samples.tagging import matched
-from training.scenes.scene import Placed, Scene, SoundBank
+from training.scenes.bank import SoundBank
+from training.scenes.scene import Placed, Scene, matched
 
 
 def lay_out(bank: SoundBank, layout: Layout, rng: np.random.Generator, length: int) -> Scene:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.audio import DecodeLimits, decode
-from training.scenes.augment import Samples
+from training.datasets.recording import Samples
 
 SAMPLE_RATE = 32_000
 """Hertz: what the teacher hears; the student's is half of it."""

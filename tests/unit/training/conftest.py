@@ -11,15 +11,15 @@ from model.captioner import CaptionerModel
 from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from training.captions import grammar
 from training.captions.tokenizer import train_tokenizer
-from training.datasets.esc50.read import Clip
-from training.scenes.scene import SoundBank
+from training.datasets.recording import Recording
+from training.scenes.bank import SoundBank
 
 RATE = 8000
 SECONDS = 2
 KINDS = ("dog", "rain", "church_bells", "sneezing")
 
 
-def recording(kind: str, take: int) -> Clip:
+def recording(kind: str, take: int) -> Recording:
     """A tone of the kind's own pitch between silence and silence; no two takes are alike."""
     rng = np.random.default_rng((KINDS.index(kind), take))
     samples = np.zeros(SECONDS * RATE, np.float32)
@@ -28,19 +28,19 @@ def recording(kind: str, take: int) -> Clip:
     pitch = 300 * (2 + KINDS.index(kind)) * (1 + 0.02 * take)
     tone = np.sin(2 * np.pi * pitch * np.arange(end - start) / RATE)
     samples[start:end] = rng.uniform(0.1, 0.5) * tone
-    return Clip(f"1-{kind}-{take}.wav", kind, 1, kind in ("dog", "rain"), samples)
+    return Recording(f"1-{kind}-{take}.wav", (kind,), samples, "1", "CC0")
 
 
 @pytest.fixture(scope="session")
-def clips() -> list[Clip]:
+def recordings() -> list[Recording]:
     """Two recordings each of four of ESC-50's kinds, 2 s at 8 kHz."""
     return [recording(kind, take) for kind in KINDS for take in range(2)]
 
 
 @pytest.fixture
-def bank(clips: list[Clip]) -> SoundBank:
-    """The clips, and a few sounds made in code."""
-    return SoundBank(clips, sample_rate=RATE)
+def bank(recordings: list[Recording]) -> SoundBank:
+    """The recordings, and a few sounds made in code."""
+    return SoundBank(recordings, sample_rate=RATE)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from model.captioner import CaptionerModel
 from training.fit import Budget, Stage, fit, load_weights
 from training.losses import Captioning
-from training.samples.pairs import collate
+from training.samples.collate import collate
 
 DECODER = r"^captioner\.(?!encoder\.)"
 
@@ -33,15 +33,12 @@ class Samples(Dataset[dict[str, Any]]):
         random = torch.Generator().manual_seed(0)
         self.items = [
             {
-                "samples": 0.3 * torch.randn(4000, generator=random),
+                "input": 0.3 * torch.randn(4000, generator=random),
                 "reference": 0.3 * torch.randn(3000, generator=random) if i % 2 else None,
                 "tokens": torch.tensor([0, *torch.randint(4, 60, (4,), generator=random), 2]),
             }
             for i in range(8)
         ]
-
-    def __len__(self) -> int:
-        return 10_000
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         if self.until is not None and index >= self.until:
@@ -78,7 +75,7 @@ def stage(
         save_steps=2,
         workers=0,
     )
-    return Stage("stage", Captioning(model), trainable, data, collate, budget)
+    return Stage("stage", data, Captioning(model), trainable, budget)
 
 
 def weights(model: CaptionerModel) -> dict[str, Tensor]:
@@ -180,7 +177,7 @@ def test_a_checkpoint_with_a_weight_missing_is_refused(
     captioner: CaptionerModel, tmp_path: Path
 ) -> None:
     fit(stage(captioner, Samples(), steps=1), tmp_path)
-    task = Captioning(captioner)
-    task.extra = torch.nn.Linear(2, 2)
+    captioning = Captioning(captioner)
+    captioning.extra = torch.nn.Linear(2, 2)
     with pytest.raises(RuntimeError, match="extra"):
-        load_weights(task, tmp_path / "stage" / "checkpoint-1")
+        load_weights(captioning, tmp_path / "stage" / "checkpoint-1")

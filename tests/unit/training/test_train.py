@@ -14,7 +14,7 @@ from engine.captioner import Captioner
 from model.audio import decode
 from model.types import GenerationOptions
 from training import __main__ as command
-from training.evaluation.evaluate import wav
+from training.evaluation.over_http import wav
 from training.train import FINAL, NONE, export, train
 
 STAGES = ("tagging", "comparing", "captioning", "joint")
@@ -119,7 +119,7 @@ def test_fold_5_is_never_trained_on(
 def test_there_are_folds_1_to_5(
     folds: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("training.evaluation.evaluate.evaluate", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr("training.evaluation.over_http.evaluate", lambda *_: pytest.fail("it ran"))
     assert call(monkeypatch, "evaluate", "--folds", folds) == 2
     assert "--folds" in capsys.readouterr().err
 

@@ -18,7 +18,7 @@ from training.datasets.checks import (
     refuse,
 )
 from training.datasets.clotho.read import read_captions
-from training.datasets.download import Remote, download
+from training.datasets.download import RemoteFile, download
 from training.datasets.errors import DataError
 
 ZENODO = "https://zenodo.org"
@@ -27,7 +27,7 @@ CLOTHO_CLIPS: Mapping[str, int] = {"development": 3839, "validation": 1045, "eva
 """Split of v2.1 -> number of recordings."""
 
 
-def prepare_clotho(
+def prepare(
     root: Path,
     source: Path | None = None,
     *,
@@ -145,13 +145,13 @@ class _Record:
         return download(self._files[name], self.path)
 
     @cached_property
-    def _files(self) -> dict[str, Remote]:
+    def _files(self) -> dict[str, RemoteFile]:
         """Name -> what Zenodo says of the file. Raises DataError."""
         url = f"{self.base_url}/api/records/{CLOTHO_RECORD}"
-        listing = download(Remote(f"{CLOTHO_RECORD}.json", url), self.path)
+        listing = download(RemoteFile(f"{CLOTHO_RECORD}.json", url), self.path)
         try:
             return {
-                file["key"]: Remote(
+                file["key"]: RemoteFile(
                     name=file["key"],
                     url=file["links"]["self"],
                     size=file["size"],

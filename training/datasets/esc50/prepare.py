@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.datasets.checks import COMPLETE_IT, DOWNLOADS, checking, recording_problems, refuse
-from training.datasets.download import Remote, download
+from training.datasets.download import RemoteFile, download
 from training.datasets.errors import DataError
 from training.datasets.esc50.read import read_meta
 
@@ -31,7 +31,7 @@ class Esc50Size:
 ESC50_SIZE = Esc50Size()
 
 
-def prepare_esc50(
+def prepare(
     root: Path,
     source: Path | None = None,
     *,
@@ -56,7 +56,7 @@ def prepare_esc50(
     """
     if not all((root / name).exists() for name in ("meta", "audio")):
         url = f"{base_url}/karolpiczak/ESC-50/archive/master.zip"
-        source = source or download(Remote("ESC-50-master.zip", url), root / DOWNLOADS)
+        source = source or download(RemoteFile("ESC-50-master.zip", url), root / DOWNLOADS)
         with checking(source, ESC50_PARTS, root) as staging:
             # An archive of GitHub's holds one folder, named after the branch.
             folder = next((meta.parent for meta in staging.glob("*/meta")), staging)

@@ -1,38 +1,20 @@
-"""ESC-50 in its official layout: ``meta/esc50.csv`` and ``audio/``.
-
-Shapes: S samples.
-"""
+"""ESC-50 in its official layout: ``meta/esc50.csv`` and ``audio/``."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.audio import decode
+from training.datasets.recording import Recording, read_samples
 
 TRAIN_FOLDS = (1, 2, 3)
 VALIDATION_FOLDS = (4,)
 TEST_FOLDS = (5,)
 """Fold 5 is for the final test only: nothing is trained on it or chosen by it."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One recording of one kind of sound."""
-
-    name: str
-    kind: str
-    fold: int
-    esc10: bool
-    samples: NDArray[np.float32]
-    """[S] mono in [-1, 1]."""
 
 
 def read_meta(root: Path) -> list[dict[str, str]]:
@@ -52,22 +34,21 @@ def read_meta(root: Path) -> list[dict[str, str]]:
 
 def load(
     root: Path, folds: Collection[int], sample_rate: int, esc10_only: bool = False
-) -> list[Clip]:
-    """Decode the clips of ``folds`` to mono at ``sample_rate`` Hz, in the order of the CSV."""
+) -> list[Recording]:
+    """Decode the recordings of ``folds`` at ``sample_rate`` Hz, in the order of the CSV."""
     rows = [
         row
         for row in read_meta(root)
         if int(row["fold"]) in folds and (row["esc10"] == "True" or not esc10_only)
     ]
 
-    def read(row: dict[str, str]) -> Clip:
-        data = (root / "audio" / row["filename"]).read_bytes()
-        return Clip(
+    def read(row: dict[str, str]) -> Recording:
+        return Recording(
             name=row["filename"],
-            kind=row["category"],
-            fold=int(row["fold"]),
-            esc10=row["esc10"] == "True",
-            samples=decode(data, sample_rate).samples.numpy(),
+            kinds=(row["category"],),
+            samples=read_samples(root / "audio" / row["filename"], sample_rate),
+            split=row["fold"],
+            licence="CC BY 3.0" if row["esc10"] == "True" else "CC BY-NC 3.0",
         )
 
     with ThreadPoolExecutor() as pool:

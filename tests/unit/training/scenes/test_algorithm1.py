@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.scenes.algorithm1 import CONDITIONS, Condition, Mixture, Recording, mix
-from training.scenes.augment import Samples
+from training.datasets.recording import Samples
+from training.scenes.algorithm1 import CONDITIONS, Addition, Condition, Mixture, mix
 
 ROUNDING = 1e-5
 
@@ -32,9 +32,9 @@ class Deck:
     recordings: list[Samples] = field(default_factory=list)
     others: list[Samples] = field(default_factory=list)
 
-    def __call__(self) -> Recording:
+    def __call__(self) -> Addition:
         self.recordings.append(self._fresh())
-        return Recording(f"kind {len(self.recordings)}", self.recordings[-1], self._another)
+        return Addition(f"kind {len(self.recordings)}", self.recordings[-1], self._another)
 
     def _another(self) -> Samples:
         self.others.append(self._fresh())
@@ -55,7 +55,7 @@ class Trial:
 
     def gains(self) -> list[float]:
         """How much louder each recording was added than it is."""
-        pieces = [piece for _, _, piece in self.mixture.added]
+        pieces = [sound.samples for sound in self.mixture.added.placed]
         return [
             float(piece @ own[: len(piece)] / (own[: len(piece)] @ own[: len(piece)]))
             for piece, own in zip(pieces, self.deck.recordings, strict=True)
@@ -74,10 +74,10 @@ def run(condition: Condition, seed: int, size: int, longest: int, latest: float)
     assert mixture.input.shape == original.shape
     assert mixture.input.dtype == mixture.reference.dtype == np.float32
     rebuilt = original.astype(np.float64)
-    for (kind, start, piece), own, gain in zip(
-        mixture.added, deck.recordings, trial.gains(), strict=True
-    ):
-        assert kind.startswith("kind ")
+    assert mixture.added.length == size
+    for sound, own, gain in zip(mixture.added.placed, deck.recordings, trial.gains(), strict=True):
+        start, piece = sound.start, sound.samples
+        assert sound.kind.startswith("kind ")
         assert 0 <= start < max(1, int(size * latest))
         assert len(piece) == min(len(own), size - start), "cut where it runs past the end"
         assert np.allclose(piece, own[: len(piece)] * gain, rtol=1e-5)
@@ -114,7 +114,8 @@ def trials(name: str) -> Callable[[Callable[[Trial], None]], Callable[[], None]]
 @trials("same/same")
 def test_same_same(trial: Trial) -> None:
     """The aligned reference is exactly what was added: silence up to t_add, the original's size."""
-    ((_, start, piece),) = trial.mixture.added
+    (sound,) = trial.mixture.added.placed
+    start, piece = sound.start, sound.samples
     reference = trial.mixture.reference
     assert np.array_equal(trial.mixture.input, trial.original + reference)
     assert len(reference) == len(trial.original)
@@ -145,10 +146,8 @@ def test_diff_diff(trial: Trial) -> None:
 @trials("multi/same")
 def test_multi_same(trial: Trial) -> None:
     """Two or three are added, each at a place of its own, and the reference has them all there."""
-    assert len(trial.mixture.added) in (2, 3)
-    expected = np.zeros(len(trial.original))
-    for _, start, piece in trial.mixture.added:
-        expected[start : start + len(piece)] += piece
+    assert len(trial.mixture.added.placed) in (2, 3)
+    expected = trial.mixture.added.mix()
     assert trial.mixture.reference.shape == expected.shape
     assert np.allclose(trial.mixture.reference, expected, atol=ROUNDING)
     assert np.allclose(trial.mixture.input, trial.original + trial.mixture.reference, atol=ROUNDING)
@@ -170,7 +169,8 @@ def test_multi_diff(trial: Trial) -> None:
 
 def test_multi_adds_two_and_three_about_as_often() -> None:
     counts = [
-        len(run(CONDITIONS["multi/same"], seed, 100, 100, 1.0).mixture.added) for seed in range(200)
+        len(run(CONDITIONS["multi/same"], seed, 100, 100, 1.0).mixture.added.placed)
+        for seed in range(200)
     ]
     assert 60 < counts.count(2) < 140
     assert counts.count(2) + counts.count(3) == 200
@@ -180,7 +180,7 @@ def test_multi_adds_two_and_three_about_as_often() -> None:
 def test_t_add_is_spread_over_what_latest_allows(latest: float, last: int) -> None:
     starts = np.array(
         [
-            run(CONDITIONS["same/same"], seed, 1000, 50, latest).mixture.added[0][1]
+            run(CONDITIONS["same/same"], seed, 1000, 50, latest).mixture.added.placed[0].start
             for seed in range(300)
         ]
     )
@@ -197,7 +197,7 @@ def test_the_same_seed_gives_the_same_mixture(condition: Condition) -> None:
     other = run(condition, 8, 500, 900, 1.0).mixture
     assert np.array_equal(one.input, two.input)
     assert np.array_equal(one.reference, two.reference)
-    assert [start for _, start, _ in one.added] == [start for _, start, _ in two.added]
+    assert [s.start for s in one.added.placed] == [s.start for s in two.added.placed]
     assert not np.array_equal(one.input, other.input)
 
 
@@ -207,13 +207,13 @@ def test_on_silence_a_recording_keeps_its_level(condition: Condition) -> None:
     silence = np.zeros(100, np.float32)
     mixture = mix(
         silence,
-        lambda: Recording("dog", own, lambda: own),
+        lambda: Addition("dog", own, lambda: own),
         condition,
         np.random.default_rng(1),
         0.5,
     )
-    for _, _, piece in mixture.added:
-        assert np.array_equal(piece, own)
+    for sound in mixture.added.placed:
+        assert np.array_equal(sound.samples, own)
     assert not silence.any()
 
 
@@ -222,7 +222,7 @@ def test_a_silent_recording_adds_nothing(condition: Condition) -> None:
     original, silence = noise(np.random.default_rng(0), 100), np.zeros(40, np.float32)
     mixture = mix(
         original,
-        lambda: Recording("dog", silence, lambda: silence),
+        lambda: Addition("dog", silence, lambda: silence),
         condition,
         np.random.default_rng(1),
     )

@@ -1,4 +1,4 @@
-"""What the frozen encoder hears in every clip, mixture and reference of a study, rendered once.
+"""A frozen encoder's frames of every clip, mixture and reference, rendered once and kept.
 
 Each clip is mixed by Algorithm 1 under every condition, ``variants`` times. The inputs of the
 conditions with one recording are the same mixture, and so are those of the conditions with several:
@@ -10,22 +10,21 @@ Shapes: S samples, T frames, D features, N all frames of a split.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from model.contracts import Encoder
-from training.experiments.scenes import CaptionedClip, samples_of
-from training.scenes.algorithm1 import CONDITIONS, Mixture, Recording, matching_gain, mix
-from training.scenes.augment import Samples
-from training.scenes.scene import Placed, Scene, SoundBank
+from training.datasets.recording import CaptionedClip, Samples, read_samples
+from training.scenes.algorithm1 import CONDITIONS, draw_mixture, matching_gain
+from training.scenes.bank import SoundBank
 
 CHUNK = 256
 """Waveforms held in memory, which are then encoded in batches of similar length."""
@@ -57,6 +56,10 @@ class Features:
     joined: list[list[tuple[int, int]]] = field(default_factory=list)
     """Clip -> variant: the other clip, and the number of both together (AL-MixGen)."""
 
+    def tensor(self, number: int) -> Tensor:
+        """[T, D] in full precision."""
+        return torch.from_numpy(self.frames[number]).float()
+
 
 def render(
     root: Path,
@@ -68,59 +71,38 @@ def render(
     seed: int,
     join: bool,
 ) -> Features:
-    """Mix and encode. ``bank`` holds what may be added; ``join`` mixes clips in pairs, too."""
+    """Mix and encode the clips in ``root``.
+
+    ``bank`` holds what may be added, at the encoder's rate; ``join`` mixes clips in pairs, too.
+    """
     found = Features()
+    frame = round(encoder.frame_s * bank.sample_rate)
     encode = _Encode(encoder, found.frames)
-    for number, clip in enumerate(tqdm(clips, desc="features")):
-        original = samples_of(root, clip, bank.sample_rate)
+
+    def mixed(original: Samples, clip: int, name: str, variant: int) -> Mixed:
+        condition = CONDITIONS[name]
+        rng = np.random.default_rng((seed, clip, variant, int(condition.multi)))
+        mixture = draw_mixture(original, bank, sorted(clips[clip].kinds), condition, rng)
+        kinds = sorted({sound.kind for sound in mixture.added.placed})
+        active: NDArray[np.bool_] = mixture.added.activity(kinds, frame).max(axis=1) > 0
+        return Mixed(encode(mixture.input), encode(mixture.reference), tuple(kinds), active)
+
+    def joined(original: Samples, other: int) -> tuple[int, int]:
+        samples = read_samples(root / clips[other].name, bank.sample_rate)
+        return other, encode(_both(original, samples))
+
+    for clip, one in enumerate(tqdm(clips, desc="features")):
+        original = read_samples(root / one.name, bank.sample_rate)
         found.clips.append(encode(original))
         for name in CONDITIONS:
-            drawn = [
-                _mixed(original, clip, name, bank, (seed, number, variant), encode)
-                for variant in range(variants)
-            ]
+            drawn = [mixed(original, clip, name, variant) for variant in range(variants)]
             found.mixed.setdefault(name, []).append(drawn)
         if join:
-            rng = np.random.default_rng((seed, number))
+            rng = np.random.default_rng((seed, clip))
             others = [int(rng.integers(len(clips))) for _ in range(variants)]
-            found.joined.append(
-                [
-                    (n, encode(_both(original, samples_of(root, clips[n], bank.sample_rate))))
-                    for n in others
-                ]
-            )
+            found.joined.append([joined(original, other) for other in others])
     encode.flush()
     return found
-
-
-def _mixed(
-    original: Samples,
-    clip: CaptionedClip,
-    name: str,
-    bank: SoundBank,
-    key: tuple[int, int, int],
-    encode: _Encode,
-) -> Mixed:
-    condition = CONDITIONS[name]
-    rng = np.random.default_rng((*key, int(condition.multi)))
-
-    def draw() -> Recording:
-        kind, samples = bank.draw(rng, avoid=[*clip.kinds])
-        return Recording(kind, samples, lambda: bank.another(rng, kind, samples))
-
-    mixture = mix(original, draw, condition, rng)
-    kinds = sorted({kind for kind, _, _ in mixture.added})
-    return Mixed(
-        encode(mixture.input),
-        encode(mixture.reference),
-        tuple(kinds),
-        _active(mixture, kinds, encode.frame),
-    )
-
-
-def _active(mixture: Mixture, kinds: Sequence[str], frame: int) -> NDArray[np.bool_]:
-    scene = Scene(len(mixture.input), tuple(Placed(*one) for one in mixture.added))
-    return np.asarray(scene.activity(kinds, frame).any(axis=1))
 
 
 def _both(first: Samples, second: Samples) -> Samples:
@@ -135,8 +117,8 @@ class _Encode:
     """Numbers waveforms; encodes them in batches once enough have come."""
 
     def __init__(self, encoder: Encoder, frames: list[NDArray[np.float16]]) -> None:
-        self.encoder = encoder.eval()
-        self.frame = round(encoder.frame_s * encoder.sample_rate)
+        self._encoder = encoder.eval()
+        self._device = next(encoder.parameters()).device
         self._frames = frames
         self._numbers: dict[bytes, int] = {}
         self._waiting: list[tuple[int, Samples]] = []
@@ -155,21 +137,16 @@ class _Encode:
         """Encode what waits."""
         self._frames += [np.zeros((0, 0), np.float16)] * len(self._waiting)
         self._waiting.sort(key=lambda item: len(item[1]))
-        for batch in _batches(self._waiting):
+        for start in range(0, len(self._waiting), BATCH):
+            batch = self._waiting[start : start + BATCH]
             clips = [torch.from_numpy(samples) for _, samples in batch]
-            device = next(self.encoder.parameters()).device
-            heard = self.encoder(
-                pad_sequence(clips, batch_first=True).to(device),
-                torch.tensor([len(clip) for clip in clips], device=device),
+            encoded = self._encoder(
+                pad_sequence(clips, batch_first=True).to(self._device),
+                torch.tensor([len(clip) for clip in clips], device=self._device),
             )
-            for (number, _), one in zip(batch, heard.split(), strict=True):
+            for (number, _), one in zip(batch, encoded.split(), strict=True):
                 self._frames[number] = one.frames[0].half().cpu().numpy()
         self._waiting.clear()
-
-
-def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
 
 
 def save(features: Features, path: Path) -> None:

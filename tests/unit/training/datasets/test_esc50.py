@@ -35,11 +35,11 @@ def root(tmp_path: Path) -> Path:
 
 def test_clips_come_in_the_order_of_the_csv(root: Path) -> None:
     clips = esc50.load(root, (1, 2, 5), 44_100)
-    assert [(c.name, c.kind, c.fold, c.esc10) for c in clips] == [
-        ("5-100-A-0.wav", "dog", 5, True),
-        ("1-101-A-5.wav", "cat", 1, False),
-        ("1-102-A-10.wav", "rain", 1, True),
-        ("2-103-B-5.wav", "cat", 2, False),
+    assert [(c.name, c.kind, c.split, c.licence) for c in clips] == [
+        ("5-100-A-0.wav", "dog", "5", "CC BY 3.0"),
+        ("1-101-A-5.wav", "cat", "1", "CC BY-NC 3.0"),
+        ("1-102-A-10.wav", "rain", "1", "CC BY 3.0"),
+        ("2-103-B-5.wav", "cat", "2", "CC BY-NC 3.0"),
     ]
     for level, clip in enumerate(clips, start=1):
         assert clip.samples.dtype == np.float32

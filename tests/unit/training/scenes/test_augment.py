@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from training.datasets.recording import Samples
 from training.scenes.augment import (
-    Samples,
     SpecAugment,
     add_noise,
     change_speed,
+    level,
     power,
     quantize8,
 )
@@ -121,3 +122,33 @@ def test_the_equalizer_shifts_each_band_alike_over_time_and_never_below_the_floo
         assert free.sum() > 16
         assert torch.allclose(shift, shift[:1].expand_as(shift), atol=1e-5)
         assert shift.abs().max() > 0.1
+
+
+# Level ------------------------------------------------------------------------------------------
+
+
+def test_level_is_within_15_db_of_full_scale_mostly_with_noise() -> None:
+    rng = np.random.default_rng(1)
+    sound = (7 * np.sin(np.arange(4000))).astype(np.float32)
+    sound[:2000] = 0
+    peaks, floors = [], []
+    for _ in range(300):
+        leveled = level(sound, rng)
+        assert leveled.dtype == np.float32
+        peaks.append(20 * np.log10(np.abs(leveled).max()))
+        floors.append(power(leveled[:2000]))
+    assert min(peaks) > -15.8  # where noise of -42 dB took some of a peak of -15 dB
+    assert min(peaks) < -14
+    assert max(peaks) <= 0
+    assert max(peaks) > -1
+    noisy = np.array([floor for floor in floors if floor > 0])
+    assert 0.6 < len(noisy) / 300 < 0.8
+    assert 10 * np.log10(noisy.max()) < -41.5
+    assert 10 * np.log10(noisy.min()) > -80.5
+
+
+def test_level_leaves_silence_but_for_noise() -> None:
+    rng = np.random.default_rng(2)
+    powers = [power(level(np.zeros(1000, np.float32), rng)) for _ in range(60)]
+    assert min(powers) == 0
+    assert 0 < max(powers) < 10**-4.1

@@ -16,13 +16,15 @@ import py7zr
 import pytest
 import soundfile
 
-from tests.unit.training.file_server import FileServer, serving
+from tests.support.file_server import FileServer, serving
 from training.__main__ import main
 from training.datasets.clotho import read as clotho
-from training.datasets.clotho.prepare import CLOTHO_CLIPS, prepare_clotho
+from training.datasets.clotho.prepare import CLOTHO_CLIPS
+from training.datasets.clotho.prepare import prepare as prepare_clotho
 from training.datasets.errors import DataError
 from training.datasets.esc50 import read as esc50
-from training.datasets.esc50.prepare import ESC50_SIZE, Esc50Size, prepare_esc50
+from training.datasets.esc50.prepare import ESC50_SIZE, Esc50Size
+from training.datasets.esc50.prepare import prepare as prepare_esc50
 
 CLIPS = {"development": 3, "validation": 2, "evaluation": 2}
 SIZE = Esc50Size(clips=10, classes=2, folds=5)
@@ -585,7 +587,7 @@ def test_the_command_line_says_what_is_there(
 ) -> None:
     root = lay(sounds, tmp_path)
     monkeypatch.setattr(
-        "training.datasets.esc50.prepare.prepare_esc50",
+        "training.datasets.esc50.prepare.prepare",
         lambda output, source: prepare_esc50(output, source, size=SIZE),
     )
     monkeypatch.setattr("sys.argv", ["training", "prepare", "esc50", "--output", str(root)])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,22 +27,18 @@ class Regression(nn.Module):
         return {"loss": (self.layers(x) - y).square().mean()}
 
 
-class Samples(Dataset[dict[str, Any]]):
-    """As many as the stage needs, no two alike."""
+class Products(Dataset[dict[str, Tensor]]):
+    """No two alike."""
 
-    def __len__(self) -> int:
-        return 10_000
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         x = torch.randn(6, generator=torch.Generator().manual_seed(index))
         return {"x": x, "y": x.prod()[None]}
 
 
-def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A batch of each."""
-    return {name: torch.stack([sample[name] for sample in samples]) for name in ("x", "y")}
+def stage(steps: int = STEPS) -> Stage:
+    budget = Budget(steps, 8, 0.01, warmup_steps=2, save_steps=steps, workers=0)
+    return Stage("regression", Products(), Regression(), "", budget)
 
 
 if __name__ == "__main__":
-    budget = Budget(STEPS, 8, 0.01, warmup_steps=2, save_steps=STEPS, workers=0)
-    fit(Stage("regression", Regression(), "", Samples(), collate, budget), Path(sys.argv[1]))
+    fit(stage(), Path(sys.argv[1]))

@@ -17,7 +17,6 @@ from training.captions.lexicon import (
     forms,
     kinds_named,
     layout,
-    names,
     normalize_caption,
     only_known_sounds,
 )
@@ -290,13 +289,6 @@ def test_nothing_is_named_by_nothing() -> None:
     assert kinds_named(" ,.") == []
     assert layout("") == Layout((), ())
     assert not only_known_sounds("")
-
-
-def test_names() -> None:
-    assert names("a dog barks", "dog")
-    assert not names("a dog barks", "cat")
-    with pytest.raises(ValueError, match="unknown kind of sound 'wolf'"):
-        names("a wolf howls", "wolf")
 
 
 # Captions that can be rendered

@@ -15,31 +15,32 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.datasets.esc50.read import Clip
-from training.evaluation import evaluate
-from training.evaluation.evaluate import FIGURES, Answer, Case, by_kind, cases, summarize, wilson
-from training.scenes.augment import Samples
+from training.datasets.recording import Recording, Samples
+from training.evaluation import over_http
+from training.evaluation.over_http import FIGURES, Case, Judged, by_kind, cases, summarize
 
-RATE = evaluate.SAMPLE_RATE
+RATE = over_http.SAMPLE_RATE
 ROUNDING = 2 / 32768
 
 
-def clip(kind: str, take: int) -> Clip:
+def recording(kind: str, take: int) -> Recording:
     """Soft noise of its own: a mixture of two does not clip."""
     samples = np.random.default_rng((len(kind), take)).uniform(-0.1, 0.1, RATE)
-    return Clip(f"5-{kind}-{take}.wav", kind, 5, kind == "dog", samples.astype(np.float32))
+    return Recording(
+        f"5-{kind}-{take}.wav", (kind,), samples.astype(np.float32), "5", "CC BY-NC 3.0"
+    )
 
 
 @pytest.fixture
-def audio(tmp_path: Path, clips: list[Clip]) -> Path:
-    for one in clips:
+def audio(tmp_path: Path, recordings: list[Recording]) -> Path:
+    for one in recordings:
         soundfile.write(tmp_path / one.name, one.samples, RATE, subtype="PCM_16")
     return tmp_path
 
 
 @pytest.fixture
-def clips() -> list[Clip]:
-    return [clip(kind, take) for kind in ("dog", "cat", "siren") for take in range(2)]
+def recordings() -> list[Recording]:
+    return [recording(kind, take) for kind in ("dog", "cat", "siren") for take in range(2)]
 
 
 def read(data: bytes) -> Samples:
@@ -56,10 +57,14 @@ def close(one: Samples, two: Samples) -> bool:
 # Cases -------------------------------------------------------------------------------------------
 
 
-def test_every_clip_is_the_original_of_every_figure(clips: list[Clip], audio: Path) -> None:
-    made = cases(clips, audio, seed=0)
-    by_clip = {one.name: [c for c in made if c.name.split(" + ")[0] == one.name] for one in clips}
-    for one in clips:
+def test_every_clip_is_the_original_of_every_figure(
+    recordings: list[Recording], audio: Path
+) -> None:
+    made = cases(recordings, audio, seed=0)
+    by_clip = {
+        one.name: [c for c in made if c.name.split(" + ")[0] == one.name] for one in recordings
+    }
+    for one in recordings:
         single = "single, ESC-10" if one.kind == "dog" else "single"
         assert sorted(c.figure for c in by_clip[one.name]) == sorted(
             [single, "equal", "aligned", "shifted", "other clip", "inverse"]
@@ -67,9 +72,9 @@ def test_every_clip_is_the_original_of_every_figure(clips: list[Clip], audio: Pa
     assert {c.figure for c in made} == FIGURES.keys()
 
 
-def test_what_is_wanted_and_what_is_not(clips: list[Clip], audio: Path) -> None:
-    kind = {one.name: one.kind for one in clips}
-    for case in cases(clips, audio, seed=0):
+def test_what_is_wanted_and_what_is_not(recordings: list[Recording], audio: Path) -> None:
+    kind = {one.name: one.kind for one in recordings}
+    for case in cases(recordings, audio, seed=0):
         original, _, added = case.name.partition(" + ")
         own, other = kind[original], kind.get(added)
         assert own != other
@@ -82,8 +87,8 @@ def test_what_is_wanted_and_what_is_not(clips: list[Clip], audio: Path) -> None:
         assert (case.wanted, case.unwanted) == expected
 
 
-def test_single_and_equal_send_the_stored_file(clips: list[Clip], audio: Path) -> None:
-    for case in cases(clips, audio, seed=0):
+def test_single_and_equal_send_the_stored_file(recordings: list[Recording], audio: Path) -> None:
+    for case in cases(recordings, audio, seed=0):
         stored = {"file": (audio / case.name.split(" + ")[0]).read_bytes()}
         if case.figure.startswith("single"):
             assert case.make() == stored
@@ -91,12 +96,12 @@ def test_single_and_equal_send_the_stored_file(clips: list[Clip], audio: Path) -
             assert case.make() == {"input": stored["file"], "reference": stored["file"]}
 
 
-def test_the_mixtures_and_their_references(clips: list[Clip], audio: Path) -> None:
+def test_the_mixtures_and_their_references(recordings: list[Recording], audio: Path) -> None:
     """One mixture for all four references."""
-    named = {one.name: one for one in clips}
+    named = {one.name: one for one in recordings}
     starts = []
-    for name in {c.name for c in cases(clips, audio, seed=3) if " + " in c.name}:
-        sent = {c.figure: c.make() for c in cases(clips, audio, seed=3) if c.name == name}
+    for name in {c.name for c in cases(recordings, audio, seed=3) if " + " in c.name}:
+        sent = {c.figure: c.make() for c in cases(recordings, audio, seed=3) if c.name == name}
         original, added = (named[part] for part in name.split(" + "))
         assert len({files["input"] for files in sent.values()}) == 1
         mixture = read(sent["aligned"]["input"])
@@ -109,16 +114,16 @@ def test_the_mixtures_and_their_references(clips: list[Clip], audio: Path) -> No
         gain = np.sqrt(np.mean(original.samples**2) / np.mean(added.samples**2))
         assert close(reference["aligned"][start:], gain * added.samples[: RATE - start])
         assert close(reference["shifted"], gain * added.samples)
-        (other,) = (c for c in clips if c.kind == added.kind and c.name != added.name)
+        (other,) = (c for c in recordings if c.kind == added.kind and c.name != added.name)
         assert close(reference["other clip"], gain * other.samples)
-    assert len(starts) == len(clips)
+    assert len(starts) == len(recordings)
     assert len(set(starts)) > 1
-    assert max(starts) <= evaluate.LATEST * RATE + 1
+    assert max(starts) <= over_http.LATEST * RATE + 1
 
 
-def test_cases_are_decided_by_the_seed(clips: list[Clip], audio: Path) -> None:
+def test_cases_are_decided_by_the_seed(recordings: list[Recording], audio: Path) -> None:
     one, two, other = (
-        [(c.figure, c.name, c.make()) for c in cases(clips, audio, seed)] for seed in (1, 1, 2)
+        [(c.figure, c.name, c.make()) for c in cases(recordings, audio, seed)] for seed in (1, 1, 2)
     )
     assert one == two
     assert [name for _, name, _ in one] != [name for _, name, _ in other]
@@ -126,10 +131,10 @@ def test_cases_are_decided_by_the_seed(clips: list[Clip], audio: Path) -> None:
 
 def test_wav_is_softer_where_it_would_clip() -> None:
     loud = np.array([0.5, -2.0, 1.0], np.float32)
-    assert np.allclose(read(evaluate.wav(loud)), loud / 2, atol=ROUNDING)
+    assert np.allclose(read(over_http.wav(loud)), loud / 2, atol=ROUNDING)
     soft = np.array([0.5, -0.25, 0.0], np.float32)
-    assert np.allclose(read(evaluate.wav(soft)), soft, atol=ROUNDING)
-    assert len(read(evaluate.wav(np.zeros(5, np.float32)))) == 5
+    assert np.allclose(read(over_http.wav(soft)), soft, atol=ROUNDING)
+    assert len(read(over_http.wav(np.zeros(5, np.float32)))) == 5
 
 
 # Asking ------------------------------------------------------------------------------------------
@@ -187,7 +192,7 @@ def test_ask_posts_the_files_and_reads_what_is_named() -> None:
 
     todo = [case("single", {"file": b"ONE"}), case("aligned", {"input": b"2", "reference": b"3"})]
     with served(reply) as url:
-        single, aligned = evaluate.ask(url, todo, clients=1)
+        (_, single), (_, aligned) = over_http.ask(url, todo, clients=1)
     assert [path for path, _ in asked] == ["/caption", "/difference"]
     assert b'name="file"' in asked[0][1]
     assert b"ONE" in asked[0][1]
@@ -196,7 +201,7 @@ def test_ask_posts_the_files_and_reads_what_is_named() -> None:
     assert (single.caption, set(single.named)) == ("a cat meows", {"cat"})
     assert not single.right
     assert not single.leaks
-    assert (aligned.figure, set(aligned.named)) == ("aligned", {"dog", "rain"})
+    assert set(aligned.named) == {"dog", "rain"}
     assert aligned.right
     assert aligned.leaks
 
@@ -216,9 +221,9 @@ def test_ask_tries_again_where_the_service_is_full(status: int) -> None:
 
     todo = [case("single", {"file": str(i).encode() * 9}) for i in range(5)]
     with served(reply) as url:
-        answers = list(evaluate.ask(url, todo, clients=3))
+        namings = [naming for _, naming in over_http.ask(url, todo, clients=3)]
     assert len(asked) == 6
-    assert [answer.right for answer in answers] == [True] * 5
+    assert [naming.right for naming in namings] == [True] * 5
     for i in range(5):
         assert sum(str(i).encode() * 9 in body for body in asked) in (1, 2)
 
@@ -228,16 +233,16 @@ def test_ask_gives_up_where_the_service_refuses() -> None:
         served(lambda _path, _body: (422, {}, {"title": "no sound"})) as url,
         pytest.raises(httpx.HTTPStatusError, match="422"),
     ):
-        list(evaluate.ask(url, [case("single", {"file": b"1"})]))
+        list(over_http.ask(url, [case("single", {"file": b"1"})]))
 
 
 def test_evaluate_writes_its_results(
-    clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "audio").mkdir()
-    for one in clips:
+    for one in recordings:
         soundfile.write(tmp_path / "audio" / one.name, one.samples, RATE, subtype="PCM_16")
-    monkeypatch.setattr(evaluate.esc50, "load", lambda *_: clips)
+    monkeypatch.setattr(over_http.esc50, "load", lambda *_: recordings)
 
     def reply(path: str, _body: bytes) -> Reply:
         if path == "/info":
@@ -246,11 +251,19 @@ def test_evaluate_writes_its_results(
 
     output = tmp_path / "runs" / "results.json"
     with served(reply) as url:
-        evaluate.evaluate(url, tmp_path, (5,), 0, output)
+        over_http.evaluate(url, tmp_path, (5,), 0, output)
     results = json.loads(output.read_text())
     assert results["model"]["revision"] == "abc"
     assert results["folds"] == [5]
-    assert len(results["answers"]) == 6 * len(clips)
+    assert len(results["answers"]) == 6 * len(recordings)
+    assert results["answers"][0] == {
+        "figure": "single, ESC-10",
+        "name": "5-dog-0.wav",
+        "wanted": "dog",
+        "unwanted": None,
+        "caption": "a dog barks",
+        "named": ["dog", "dog"],
+    }
     assert results["figures"]["single"]["right"] == pytest.approx(1 / 3)
     assert results["figures"]["single, ESC-10"]["right"] == 1
     assert results["figures"]["equal"]["right"] == 0
@@ -261,31 +274,20 @@ def test_evaluate_writes_its_results(
 # Figures -----------------------------------------------------------------------------------------
 
 
-def answer(
-    figure: str, wanted: str | None, named: tuple[str, ...], unwanted: str | None = None
-) -> Answer:
-    return Answer(figure, "a", wanted, unwanted, "", named)
-
-
-def test_right_and_leaks() -> None:
-    assert answer("single", "dog", ("cat", "dog")).right
-    assert not answer("single", "dog", ("cat",)).right
-    assert answer("equal", None, ()).right
-    assert not answer("equal", None, ("dog",)).right
-    assert answer("aligned", "dog", ("cat",), "cat").leaks
-    assert not answer("aligned", "dog", ("dog",), "cat").leaks
-    assert not answer("single", "dog", ("dog",)).leaks
+def judged(figure: str, wanted: str | None, caption: str, unwanted: str | None = None) -> Judged:
+    one = Case(figure, "a", dict, wanted, unwanted)
+    return one, one.judge(caption)
 
 
 def test_summarize_counts_the_esc10_clips_among_the_single_ones_too() -> None:
     figures = summarize(
         [
-            answer("single", "cat", ("cat",)),
-            answer("single", "cat", ("dog",)),
-            answer("single", "cow", ()),
-            answer("single, ESC-10", "dog", ("dog",)),
-            answer("aligned", "dog", ("dog", "cat"), "cat"),
-            answer("aligned", "dog", ("dog",), "cat"),
+            judged("single", "cat", "a cat meows"),
+            judged("single", "cat", "a dog barks"),
+            judged("single", "cow", "something"),
+            judged("single, ESC-10", "dog", "a dog barks"),
+            judged("aligned", "dog", "a dog barks and a cat meows", "cat"),
+            judged("aligned", "dog", "a dog barks", "cat"),
         ]
     )
     assert figures.keys() == {"single", "single, ESC-10", "aligned"}
@@ -304,27 +306,11 @@ def test_summarize_counts_the_esc10_clips_among_the_single_ones_too() -> None:
 def test_by_kind_groups_by_what_was_wanted() -> None:
     table = by_kind(
         [
-            answer("single", "dog", ("dog",)),
-            answer("single, ESC-10", "dog", ()),
-            answer("inverse", "cat", ("cat",)),
-            answer("equal", None, ()),
+            judged("single", "dog", "a dog barks"),
+            judged("single, ESC-10", "dog", "something"),
+            judged("inverse", "cat", "a cat meows"),
+            judged("equal", None, "something"),
         ]
     )
     assert table == {"cat": {"inverse": 1.0}, "dog": {"single": 0.5}}
     assert list(table) == ["cat", "dog"]
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        # Newcombe (1998), table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson(successes: int, trials: int, low: float, high: float) -> None:
-    assert wilson(successes, trials) == pytest.approx((low, high), abs=6e-5)
-    mirrored = wilson(trials - successes, trials)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=6e-5)

@@ -19,17 +19,17 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from model.audio import decode
 from training.captions import grammar
 from training.captions.kinds import ESC50
 from training.captions.lexicon import Layout, kinds_named, layout, only_known_sounds
 from training.datasets.clotho import read as clotho
 from training.datasets.clotho.read import ClothoClip
 from training.datasets.esc50 import read as esc50
-from training.samples.tagging import level
-from training.scenes.augment import Samples
+from training.datasets.recording import CaptionedClip
+from training.scenes.augment import level
+from training.scenes.bank import SoundBank
 from training.scenes.layouts import lay_out, random_layout
-from training.scenes.scene import Scene, SoundBank
+from training.scenes.scene import Scene
 
 SAMPLE_RATE = 16_000
 SECONDS = (10.0, 15.0)
@@ -55,26 +55,6 @@ SPLITS = {
 }
 
 
-@dataclass(frozen=True)
-class CaptionedClip:
-    """A clip of the benchmark."""
-
-    name: str
-    """Its file, relative to the data's folder."""
-    subset: str
-    """Scored together: "human", "grammar", or "clotho" for Clotho's own recordings."""
-    captions: tuple[str, ...]
-    events: tuple[tuple[str, float, float], ...]
-    """Kind, start and end in seconds; none where they are not known."""
-    sha256: str = ""
-    """Of the samples, 16-bit little-endian, where they were laid out here."""
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of sound in it."""
-        return frozenset(kind for kind, _, _ in self.events)
-
-
 def build(esc50_root: Path, clotho_root: Path, output: Path) -> dict[str, int]:
     """Write FLAC files and ``{split}.jsonl`` into ``output``; how many clips each split has."""
     sizes = {}
@@ -84,22 +64,24 @@ def build(esc50_root: Path, clotho_root: Path, output: Path) -> dict[str, int]:
             sample_rate=SAMPLE_RATE,
             synthetic_share=0.0,
         )
-        told = [t for clip in clotho.read_captions(clotho_root, split.clotho) if (t := tell(clip))]
+        clips = clotho.read_captions(clotho_root, split.clotho)
+        human = [found for clip in clips if (found := renderable(clip))]
         (output / name).mkdir(parents=True, exist_ok=True)
-        total = len(told) + split.grammar
+        total = len(human) + split.grammar
         with (output / f"{name}.jsonl").open("w") as manifest:
             for number in tqdm(range(total), desc=name, leave=False):
                 rng = np.random.default_rng((split.seed, number))
                 length = int(rng.uniform(*SECONDS) * SAMPLE_RATE)
-                if number < len(told):
-                    captions, plan = told[number]
+                if number < len(human):
+                    subset = "human"
+                    captions, plan = human[number]
                     scene = lay_out(bank, plan, rng, length)
                 else:
+                    subset = "grammar"
                     scene = lay_out(bank, random_layout(bank, rng), rng, length)
                     captions = tuple(grammar.captions(scene.events(SAMPLE_RATE), rng))
-                subset = "human" if number < len(told) else "grammar"
-                stem = f"{name}/{subset}-{number:04}"
-                clip = _write(output, stem, subset, scene, captions, rng)
+                path = f"{name}/{subset}-{number:04}.flac"
+                clip = _write(output, path, subset, scene, captions, rng)
                 manifest.write(json.dumps(asdict(clip)) + "\n")
         sizes[name] = total
     return sizes
@@ -124,7 +106,7 @@ def read(root: Path, split: str) -> list[CaptionedClip]:
     ]
 
 
-def tell(clip: ClothoClip) -> tuple[tuple[str, ...], Layout] | None:
+def renderable(clip: ClothoClip) -> tuple[tuple[str, ...], Layout] | None:
     """The captions of a Clotho clip that a scene can be made for, and the scene's layout.
 
     They are those that speak of ESC-50's sounds alone and name one and the same kind, at least
@@ -141,25 +123,24 @@ def tell(clip: ClothoClip) -> tuple[tuple[str, ...], Layout] | None:
     kind, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
     if most < AGREEING:
         return None
-    told = tuple(text for text, kinds in named.items() if kind in kinds)
-    heard = {k for k in counts if 2 * sum(k in named[text] for text in told) >= len(told)}
-    plan = layout(max(told, key=lambda text: len(named[text] & heard)))
-    groups = (tuple(k for k in group if k in heard) for group in plan.groups)
-    return told, Layout(
+    agreeing = tuple(text for text, kinds in named.items() if kind in kinds)
+    kept = {k for k in counts if 2 * sum(k in named[text] for text in agreeing) >= len(agreeing)}
+    plan = layout(max(agreeing, key=lambda text: len(named[text] & kept)))
+    groups = (tuple(k for k in group if k in kept) for group in plan.groups)
+    return agreeing, Layout(
         tuple(group for group in groups if group),
-        tuple(k for k in plan.background if k in heard),
+        tuple(k for k in plan.background if k in kept),
     )
 
 
 def _write(
     root: Path,
-    stem: str,
+    name: str,
     subset: str,
     scene: Scene,
     captions: tuple[str, ...],
     rng: np.random.Generator,
 ) -> CaptionedClip:
-    name = f"{stem}.flac"
     samples = level(scene.mix(), rng)
     pcm = np.clip(np.round(samples * 32767), -32768, 32767).astype("<i2")
     soundfile.write(root / name, pcm, SAMPLE_RATE, subtype="PCM_16")
@@ -175,9 +156,3 @@ def _clotho(root: Path, split: str) -> list[CaptionedClip]:
         name = str(clip.audio.relative_to(root))
         clips.append(CaptionedClip(name, "clotho", clip.captions, ()))
     return clips
-
-
-def samples_of(root: Path, clip: CaptionedClip, sample_rate: int) -> Samples:
-    """[S] mono at ``sample_rate`` hertz."""
-    samples: Samples = decode((root / clip.name).read_bytes(), sample_rate).samples.numpy()
-    return samples

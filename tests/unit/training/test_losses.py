@@ -13,6 +13,7 @@ from model.captioner import CaptionerModel
 from training.losses import Captioning, Comparing, Tagging
 
 SAMPLES = 6400
+LENGTHS = torch.full((4,), SAMPLES)
 KINDS = 5
 
 
@@ -56,23 +57,24 @@ def test_tagging_loss_written_out(tagging: Tagging) -> None:
                 p = p if active[clip, frame, kind] else 1 - p
                 frame_loss -= math.log(p) / (4 * frames)
     assert clip_loss > 0.1
-    loss = tagging(samples, active)["loss"].item()
+    loss = tagging(samples, LENGTHS[:4], active)["loss"].item()
     assert loss == pytest.approx(clip_loss + 0.25 * frame_loss, rel=1e-5)
 
 
 def test_silent_clips_have_no_clip_loss(tagging: Tagging) -> None:
     samples = noise(3, SAMPLES)
-    tagging(samples, torch.zeros(3, 5, KINDS))["loss"].backward()
+    tagging(samples, LENGTHS[:3], torch.zeros(3, 5, KINDS))["loss"].backward()
     assert not tagging.head.clip.weight.grad.any()
     assert tagging.head.frame.weight.grad.any()
-    tagging(samples, labels(3, 5))["loss"].backward()
+    tagging(samples, LENGTHS[:3], labels(3, 5))["loss"].backward()
     assert tagging.head.clip.weight.grad.any()
 
 
 def test_labels_beyond_the_last_encoder_frame_are_cut(tagging: Tagging) -> None:
     samples, active = noise(2, SAMPLES), labels(2, 5)
     longer = torch.cat([active, torch.zeros(2, 1, KINDS)], dim=1)
-    assert torch.equal(tagging(samples, longer)["loss"], tagging(samples, active)["loss"])
+    cut, whole = (tagging(samples, LENGTHS[:2], each)["loss"] for each in (longer, active))
+    assert torch.equal(cut, whole)
 
 
 def test_tagging_starts_from_absent_kinds(tagging: Tagging) -> None:
@@ -88,24 +90,37 @@ def comparing(captioner: CaptionerModel) -> Comparing:
     return Comparing(captioner, KINDS).eval()
 
 
+def scenes() -> dict[str, Tensor]:
+    """Two pairs of scenes, of 5 frames."""
+    return {
+        "inputs": noise(2, SAMPLES),
+        "lengths": LENGTHS[:2],
+        "references": noise(2, SAMPLES, seed=1),
+        "reference_lengths": LENGTHS[:2],
+        "reference_of": torch.tensor([0, 1]),
+        "active": torch.stack([labels(2, 5), labels(2, 5).flip(0), labels(2, 5).flip(1)], dim=1),
+    }
+
+
 def test_comparing_loss_is_that_of_the_scenes_and_of_their_difference(
     comparing: Comparing, captioner: CaptionerModel
 ) -> None:
     """The road is the captioner's own: encode, compare."""
-    samples, lengths = noise(4, SAMPLES), torch.full((4,), SAMPLES)
-    active = torch.cat([labels(4, 5), labels(2, 5).flip(1)])
-    both = captioner.encode(samples, lengths)
-    difference = captioner.compare(both.take([0, 1]), both.take([2, 3]), torch.tensor([0, 1]))
-    head = comparing.head
-    wanted = head.loss(both.frames, active[:4]) + head.loss(difference.memory, active[4:])
-    assert comparing(samples, active)["loss"].item() == pytest.approx(wanted.item(), rel=1e-5)
+    batch = scenes()
+    inputs, references = (captioner.encode(batch[k], LENGTHS[:2]) for k in ("inputs", "references"))
+    difference = captioner.compare(inputs, references, batch["reference_of"])
+    active, head = batch["active"], comparing.head
+    both = torch.cat([inputs.frames, references.frames])
+    wanted = head.loss(both, torch.cat([active[:, 0], active[:, 1]]))
+    wanted = wanted + head.loss(difference.memory, active[:, 2])
+    assert comparing(**batch)["loss"].item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
 def test_comparing_teaches_all_but_the_decoder(
     comparing: Comparing, captioner: CaptionerModel
 ) -> None:
     comparing.train()
-    comparing(noise(4, SAMPLES), torch.cat([labels(4, 5), labels(2, 5)]))["loss"].backward()
+    comparing(**scenes())["loss"].backward()
     taught = {name for name, p in captioner.named_parameters() if p.grad is not None}
     assert taught == {
         name for name, _ in captioner.named_parameters() if not name.startswith("decoder.")
@@ -126,19 +141,26 @@ def captioning(captioner: CaptionerModel) -> Captioning:
 def batch(rows: tuple[int, ...] = (1,), clips: int = 2) -> dict[str, Tensor]:
     """Clips of noise, references for some of them, captions of three and four tokens."""
     return {
-        "samples": noise(clips, SAMPLES),
+        "inputs": noise(clips, SAMPLES),
         "lengths": torch.full((clips,), SAMPLES),
         "tokens": torch.tensor([[0, 7, 9, 2, 1], [0, 8, 5, 6, 2]])[:clips],
-        "reference_samples": noise(len(rows), SAMPLES, seed=1),
+        "references": noise(len(rows), SAMPLES, seed=1),
         "reference_lengths": torch.full((len(rows),), SAMPLES),
-        "reference_rows": torch.tensor(rows, dtype=torch.long),
+        "reference_of": torch.tensor(rows, dtype=torch.long),
     }
 
 
 def test_captioning_loss_is_the_mean_over_tokens_without_padding(captioning: Captioning) -> None:
     captioning.eval()
     inputs = batch()
-    log_p = captioning.captioner(**inputs).log_softmax(-1)
+    log_p = captioning.captioner(
+        inputs["inputs"],
+        inputs["lengths"],
+        inputs["tokens"],
+        inputs["references"],
+        inputs["reference_lengths"],
+        inputs["reference_of"],
+    ).log_softmax(-1)
     said = [
         log_p[row, place, token].item()
         for row, caption in enumerate(inputs["tokens"].tolist())
@@ -217,9 +239,9 @@ def test_only_samples_with_a_reference_teach_the_diff_block(captioning: Captioni
     assert taught.any()
 
     other_plain = batch(rows=(1,))
-    other_plain["samples"][0] = noise(SAMPLES, seed=5)
+    other_plain["inputs"][0] = noise(SAMPLES, seed=5)
     assert torch.allclose(difference_gradients(captioning, other_plain), taught, atol=1e-7)
 
     other_pair = batch(rows=(1,))
-    other_pair["samples"][1] = noise(SAMPLES, seed=5)
+    other_pair["inputs"][1] = noise(SAMPLES, seed=5)
     assert not torch.allclose(difference_gradients(captioning, other_pair), taught, atol=1e-7)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from training.evaluation.card import END, START, examples, into_card, scores
-from training.evaluation.evaluate import FIGURES
+from training.evaluation.over_http import FIGURES
 
 
 def answer(figure: str, clip: str, wanted: str | None, unwanted: str | None) -> dict[str, object]:

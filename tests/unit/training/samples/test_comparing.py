@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from training.captions.kinds import KINDS
-from training.samples.comparing import ComparingScenes, collate
-from training.scenes.scene import Placed, Scene, SoundBank
+from training.samples.comparing import ComparingScenes
+from training.scenes.bank import SoundBank
+from training.scenes.scene import Placed, Scene
 
 FRAME = 1280
 SECONDS = 0.96
@@ -19,7 +20,7 @@ SECONDS = 0.96
 
 @pytest.fixture
 def pairs(bank: SoundBank) -> ComparingScenes:
-    return ComparingScenes(bank, size=1000, seed=0, frame=FRAME, seconds=SECONDS)
+    return ComparingScenes(bank, seed=0, frame=FRAME, seconds=SECONDS)
 
 
 def present(active: Tensor) -> set[int]:
@@ -28,12 +29,12 @@ def present(active: Tensor) -> set[int]:
 
 
 def test_a_pair_is_decided_by_seed_and_index_alone(pairs: ComparingScenes, bank: SoundBank) -> None:
-    again = ComparingScenes(bank, size=1000, seed=0, frame=FRAME, seconds=SECONDS)
-    other = ComparingScenes(bank, size=1000, seed=1, frame=FRAME, seconds=SECONDS)
+    again = ComparingScenes(bank, seed=0, frame=FRAME, seconds=SECONDS)
+    other = ComparingScenes(bank, seed=1, frame=FRAME, seconds=SECONDS)
     for index in range(10):
-        assert torch.equal(pairs[index]["samples"], again[index]["samples"])
-        assert torch.equal(pairs[index]["active"], again[index]["active"])
-        assert not torch.equal(pairs[index]["samples"], other[index]["samples"])
+        for part in ("input", "reference", "active"):
+            assert torch.equal(pairs[index][part], again[index][part])
+        assert not torch.equal(pairs[index]["input"], other[index]["input"])
 
 
 def test_the_difference_is_what_the_input_has_and_the_reference_has_not(
@@ -89,14 +90,9 @@ def test_what_is_held_is_aligned_shifted_or_another_recording(
     assert found["other"] / 120 == pytest.approx(0.3, abs=0.15)
 
 
-def test_collate_puts_inputs_before_references_before_differences(pairs: ComparingScenes) -> None:
-    items = [pairs[index] for index in range(3)]
-    batch = collate(items)
+def test_shapes(pairs: ComparingScenes) -> None:
     length = int(SECONDS * pairs.bank.sample_rate)
-    assert batch["samples"].shape == (6, length)
-    assert batch["active"].shape == (9, length // FRAME, len(KINDS))
-    for pair, item in enumerate(items):
-        assert torch.equal(batch["samples"][pair], item["samples"][0])
-        assert torch.equal(batch["samples"][3 + pair], item["samples"][1])
-        for part in range(3):
-            assert torch.equal(batch["active"][3 * part + pair], item["active"][part])
+    for index in range(3):
+        pair = pairs[index]
+        assert pair["input"].shape == pair["reference"].shape == (length,)
+        assert pair["active"].shape == (3, length // FRAME, len(KINDS))

@@ -1,0 +1,61 @@
+"""Folders in the layouts of ESC-50 and of Clotho's captions, and a benchmark of a few scenes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.datasets.recording import Recording
+from training.evaluation.over_http import wav
+from training.experiments import esc_scenes
+
+AGREEING = ["A dog barks.", "A dog is barking.", "Rain falls while a dog barks."]
+OTHER = ["Music plays as a dog barks.", "Somebody plays the flute."]
+
+
+def esc50_root(folder: Path, recordings: list[Recording]) -> Path:
+    """Two recordings of each kind in each fold, in the official layout."""
+    (folder / "audio").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    with (folder / "meta" / "esc50.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "fold", "target", "category", "esc10", "src_file", "take"])
+        for fold in range(1, 6):
+            for number, one in enumerate(recordings):
+                name = f"{fold}-{number}.wav"
+                moved = np.roll(one.samples, 100 * fold)
+                (folder / "audio" / name).write_bytes(wav(moved))
+                writer.writerow([name, fold, 0, one.kind, False, number, "A"])
+    return folder
+
+
+def clotho_root(folder: Path) -> Path:
+    """A clip or two in every split."""
+    folder.mkdir()
+    for split, count in (("development", 3), ("validation", 1), ("evaluation", 2)):
+        with (folder / f"clotho_captions_{split}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file_name", *(f"caption_{n}" for n in range(1, 6))])
+            for number in range(count):
+                writer.writerow([f"{split}{number}.wav", *AGREEING, *OTHER])
+            writer.writerow(["other.wav", *(OTHER[0],) * 5])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sources(
+    tmp_path_factory: pytest.TempPathFactory, recordings: list[Recording]
+) -> tuple[Path, Path]:
+    """Folders in the layouts of ESC-50 and of Clotho's captions."""
+    folder = tmp_path_factory.mktemp("sources")
+    return esc50_root(folder / "esc50", recordings), clotho_root(folder / "clotho")
+
+
+@pytest.fixture
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {name: replace(split, grammar=2) for name, split in esc_scenes.SPLITS.items()}
+    monkeypatch.setattr(esc_scenes, "SPLITS", small)

@@ -1,0 +1,25 @@
+"""What is made of a mask: how well it tells the reference's frames from the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.experiments.testing import separation
+from training.samples.features import Mixed
+
+
+def mixed(*active: bool) -> Mixed:
+    return Mixed(0, 0, ("dog",), np.array(active))
+
+
+def test_a_mask_separates_where_it_keeps_less_of_the_frames_with_the_reference() -> None:
+    kept = np.array([0.1, 0.4, 0.4, 0.9])
+    assert separation([kept], [mixed(True, True, False, False)]) == 3.5 / 4
+    assert separation([kept], [mixed(False, False, True, True)]) == 0.5 / 4
+
+
+def test_a_partial_last_frame_and_clips_without_both_do_not_count() -> None:
+    kept = np.array([0.1, 0.9, 0.0])
+    clips = [mixed(True, False), mixed(False, False), mixed(True, True)]
+    assert separation([kept] * 3, clips) == pytest.approx(1.0)

@@ -1,0 +1,30 @@
+"""Clips and what the tiny encoder makes of them and of their mixtures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.captioner import CaptionerModel
+from training.datasets.recording import CaptionedClip, Recording
+from training.evaluation.over_http import wav
+from training.samples import features
+from training.samples.features import Features
+from training.scenes.bank import SoundBank
+
+
+@pytest.fixture
+def rendered(
+    tmp_path: Path, bank: SoundBank, captioner: CaptionerModel, recordings: list[Recording]
+) -> tuple[list[CaptionedClip], Features]:
+    """Four clips and what the tiny encoder hears of them and their mixtures."""
+    captioned = []
+    for number, one in enumerate(recordings[::2]):
+        (tmp_path / f"{number}.wav").write_bytes(wav(one.samples))
+        told = (f"a {one.kind} is heard", f"the sound of a {one.kind}")
+        captioned.append(CaptionedClip(f"{number}.wav", "human", told, ((one.kind, 0.0, 1.0),)))
+    found = features.render(
+        tmp_path, captioned, bank, captioner.encoder, variants=2, seed=7, join=True
+    )
+    return captioned, found

@@ -1,0 +1,66 @@
+"""A frozen encoder's frames: of what they are kept, and that they come back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.captioner import CaptionerModel
+from training.datasets.recording import CaptionedClip, read_samples
+from training.samples import features
+from training.samples.features import Features
+from training.scenes.algorithm1 import CONDITIONS
+
+
+def test_conditions_share_the_input_and_differ_in_the_reference(
+    rendered: tuple[list[CaptionedClip], Features],
+) -> None:
+    captioned, found = rendered
+    assert [*found.mixed] == [*CONDITIONS]
+    mixtures, references = set(), []
+    for clip in range(len(captioned)):
+        for variant in range(2):
+            drawn = {name: by[clip][variant] for name, by in found.mixed.items()}
+            single, multi = (
+                {drawn[name].input for name in CONDITIONS if CONDITIONS[name].multi == several}
+                for several in (False, True)
+            )
+            assert len(single) == len(multi) == 1
+            mixtures |= single | multi
+            references.append(len({one.reference for one in drawn.values()}))
+            for one in drawn.values():
+                assert not {*one.added} & captioned[clip].kinds
+    # A recording that is added late is cut before it sounds, once in a while.
+    assert len(mixtures) >= 12
+    assert references.count(5) >= 6
+
+
+def test_frames_are_those_of_a_clip_alone(
+    rendered: tuple[list[CaptionedClip], Features], captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    captioned, found = rendered
+    for clip, number in zip(captioned, found.clips, strict=True):
+        samples = torch.from_numpy(read_samples(tmp_path / clip.name, 8000))[None]
+        with torch.inference_mode():
+            alone = captioner.encoder(samples, torch.tensor([samples.shape[1]])).frames[0]
+        np.testing.assert_allclose(found.frames[number], alone.numpy(), atol=2e-3)
+
+
+def test_features_come_back_as_they_were_saved(
+    rendered: tuple[list[CaptionedClip], Features], tmp_path: Path
+) -> None:
+    _, found = rendered
+    features.save(found, tmp_path / "deep" / "train.npz")
+    back = features.load(tmp_path / "deep" / "train.npz")
+    assert back.clips == found.clips
+    assert back.joined == found.joined
+    assert all(map(np.array_equal, back.frames, found.frames))
+    for name, by_clip in found.mixed.items():
+        for drawn, drawn_back in zip(by_clip, back.mixed[name], strict=True):
+            for one, other in zip(drawn, drawn_back, strict=True):
+                assert (one.input, one.reference, one.added) == (
+                    other.input, other.reference, other.added
+                )  # fmt: skip
+                assert np.array_equal(one.active, other.active)

@@ -1,0 +1,82 @@
+"""Samples out of kept frames: every clip once an epoch, the shares of a recipe, the same loss."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from model.captioner import CaptionerModel
+from training.datasets.recording import CaptionedClip, Recording
+from training.losses import Captioning
+from training.samples.collate import collate
+from training.samples.features import Features
+from training.samples.frames import FrameSamples, KeptFrames
+
+Rendered = tuple[list[CaptionedClip], Features]
+
+
+def samples(rendered: Rendered, tokenizer: PreTrainedTokenizerFast, **shares: Any) -> FrameSamples:
+    none = {"condition": None, "reference_share": 0.0, "mixgen_share": 0.0}
+    return FrameSamples(*rendered, tokenizer, seed=0, **(none | shares))
+
+
+def test_an_epoch_has_every_clip_once_in_an_order_of_its_own(
+    rendered: Rendered, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    _, found = rendered
+    data = samples(rendered, tokenizer)
+    epochs = [
+        [data[index]["input"].numpy().tobytes() for index in range(start, start + 4)]
+        for start in range(0, 12, 4)
+    ]
+    whole = {found.tensor(number).numpy().tobytes() for number in found.clips}
+    assert all({*epoch} == whole for epoch in epochs)
+    assert any(one != other for one, other in pairwise(epochs))
+    assert all(data[index]["reference"] is None for index in range(12))
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_the_share_of_mixtures(
+    rendered: Rendered, tokenizer: PreTrainedTokenizerFast, share: float
+) -> None:
+    data = samples(rendered, tokenizer, condition="same/diff", reference_share=share)
+    hits = [data[index]["reference"] is not None for index in range(400)]
+    assert np.mean(hits) == pytest.approx(share, abs=0.08)
+
+
+def test_the_share_of_clips_joined(rendered: Rendered, tokenizer: PreTrainedTokenizerFast) -> None:
+    data = samples(rendered, tokenizer, mixgen_share=0.5)
+    texts = [
+        tokenizer.decode(data[index]["tokens"], skip_special_tokens=True) for index in range(400)
+    ]
+    assert np.mean([" and " in str(text) for text in texts]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_loss_on_kept_frames_is_the_loss_on_waveforms(
+    captioner: CaptionerModel, recordings: list[Recording]
+) -> None:
+    waveforms = [torch.from_numpy(one.samples) for one in recordings[:4]]
+    tokens = [torch.tensor([0, 5 + number, 7, 2]) for number in range(2)]
+
+    def loss(clips: list[torch.Tensor]) -> torch.Tensor:
+        batch = collate(
+            [
+                {"input": clips[0], "reference": None, "tokens": tokens[0]},
+                {"input": clips[1], "reference": clips[2], "tokens": tokens[1]},
+            ]
+        )
+        with torch.inference_mode():
+            return Captioning(captioner).eval()(**batch)["loss"]
+
+    whole = loss(waveforms)
+    with torch.inference_mode():
+        lengths = torch.tensor([len(one) for one in waveforms])
+        encoded = captioner.encoder(torch.stack(waveforms), lengths).split()
+    captioner.add_module("encoder", KeptFrames())
+    kept = loss([one.frames[0] for one in encoded])
+    torch.testing.assert_close(kept, whole, rtol=1e-5, atol=1e-6)
