@@ -1,6 +1,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 OUT ?= runs/masking
+MODEL =
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -26,8 +27,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-serve: $(INSTALLED) ## serve the bundled checkpoint on 127.0.0.1 (PORT=8000)
-	$(if $(TCMALLOC),LD_PRELOAD=$(TCMALLOC)) $(BIN)/audiodiff serve --host 127.0.0.1 --port $(PORT) --log-format console
+serve: $(INSTALLED) ## serve the bundled checkpoint on 127.0.0.1 (PORT=8000; MODEL=: a folder of checkpoints)
+	$(if $(TCMALLOC),LD_PRELOAD=$(TCMALLOC)) $(BIN)/audiodiff serve $(if $(MODEL),--model checkpoints/$(MODEL) )--host 127.0.0.1 --port $(PORT) --log-format console
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

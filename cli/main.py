@@ -1,4 +1,4 @@
-"""The command line: ``audiodiff serve``, ``caption``, ``difference`` and ``demo-clips``.
+"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``fetch``, ``demo-clips``.
 
 Heavy modules are imported by the commands that need them, so that ``--help`` answers at once.
 """
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from cli import options
 from model.errors import AudiodiffError, OptionsError
 from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions
-from service.settings import Settings
+from service.settings import BUNDLED, Settings
 from service.version import version
 
 if TYPE_CHECKING:
@@ -122,6 +122,13 @@ def _describe(
     return asyncio.run(describe(requests, _describer(args), held, args.json))
 
 
+def _fetch(args: argparse.Namespace) -> int:
+    from cli.fetch import fetch
+
+    print(fetch(args.output or BUNDLED.parent / args.name, args.source))
+    return 0
+
+
 def _demo_clips(args: argparse.Namespace) -> int:
     from cli.demo import write
 
@@ -219,6 +226,28 @@ def _parser() -> argparse.ArgumentParser:
         help="Say what is heard in the reference alone, too, in lines 'REFERENCE: caption'.",
     )
     _add_inference(difference)
+
+    fetch = command(
+        "fetch",
+        _fetch,
+        "Get the weights that a checkpoint lacks from where they are published.",
+        "They are checked by size and SHA-256; where from and under which licence stands in the "
+        "checkpoint's config.json. Then serve it: audiodiff serve --model checkpoints/published.",
+    )
+    fetch.add_argument("name", metavar="NAME", help="The checkpoint, as published.")
+    fetch.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="The published file, if it is here already, instead of downloading it.",
+    )
+    fetch.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="The checkpoint's directory. Default: checkpoints/NAME.",
+    )
 
     demo = command("demo-clips", _demo_clips, "Write a few clips to try, made in code, as WAV.")
     demo.add_argument(

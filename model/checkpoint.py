@@ -1,12 +1,14 @@
 """A checkpoint is a directory in the Hugging Face convention: reading and writing it, offline.
 
 ``config.json``, ``model.safetensors``, the tokenizer's files, ``generation_config.json`` and
-``README.md``, the model card. No pickle.
+``README.md``, the model card. No pickle. Where ``config.json`` says so, some of the weights are
+others', and lie in a file of their own once they were fetched.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,11 +17,11 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from model.config import CaptionerConfig
+from model.config import CaptionerConfig, FetchedConfig
 from model.contracts import Encoder
 from model.errors import CheckpointError
 
@@ -31,7 +33,7 @@ FILES = (
     "tokenizer_config.json",
     "generation_config.json",
 )
-"""Everything that decides a caption."""
+"""Everything of a whole checkpoint that decides a caption."""
 
 _SEARCH: dict[str, type | tuple[type, ...]] = {
     "num_beams": int,
@@ -50,7 +52,7 @@ class Checkpoint:
 
     name: str
     revision: str
-    """First 12 hexadecimal digits of the SHA-256 over ``FILES``."""
+    """First 12 hexadecimal digits of the SHA-256 over ``FILES`` and what was fetched."""
     card: dict[str, object]
     """The model card's front matter."""
     model: CaptionerModel
@@ -62,7 +64,7 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
     """Read a checkpoint directory.
 
     Raises:
-        CheckpointError: a file is missing or does not fit; the message names it.
+        CheckpointError: a file is missing, not fetched yet or does not fit; the message names it.
     """
     for name in FILES:
         if not (path / name).is_file():
@@ -73,8 +75,9 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
     try:
         config = CaptionerConfig.from_pretrained(path, local_files_only=True)
         model, report = cast(Any, CaptionerModel).from_pretrained(
-            path,
+            None,
             config=config,
+            state_dict=read_weights(path, config.fetched),
             dtype=dtype,
             local_files_only=True,
             ignore_mismatched_sizes=True,  # they are in the report, and refused below
@@ -97,6 +100,41 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
     return Checkpoint(title, revision(path), card, model.eval(), tokenizer, generation)
 
 
+def read_weights(path: Path, fetched: FetchedConfig | None) -> dict[str, Tensor]:
+    """The checkpoint's own weights, and those that were fetched.
+
+    Raises:
+        CheckpointError: they are not fetched yet, or the file holds others.
+        OSError, SafetensorError: a file cannot be read.
+    """
+    weights = load_file(path / WEIGHTS)
+    if fetched is None:
+        return weights
+    file = path / fetched.file
+    if not file.is_file():
+        raise CheckpointError(
+            f"{path} lacks {fetched.file}, weights that {fetched.source} publishes: "
+            f"run `audiodiff fetch {path.resolve().name} --output {path}`"
+        )
+    others = load_file(file)
+    if wrong := [key for key in others if key in weights or not fetched.holds(key)]:
+        raise CheckpointError(f"{file} is not what config.json names: it holds {wrong[0]}")
+    return weights | others
+
+
+def read_fetched(path: Path) -> FetchedConfig | None:
+    """What a checkpoint directory needs to have fetched.
+
+    Raises:
+        CheckpointError: it has no ``config.json``, or one that cannot be read.
+    """
+    try:
+        section = json.loads((path / "config.json").read_text(encoding="utf-8")).get("fetched")
+        return None if section is None else FetchedConfig(**section)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
+
+
 def baseline_search(max_length: int) -> GenerationConfig:
     """The DCASE 2023 task 6A baseline's search; ``max_length`` counts the start token too."""
     return GenerationConfig(  # type: ignore[no-untyped-call]
@@ -115,9 +153,18 @@ def save(
     tokenizer: PreTrainedTokenizerFast,
     generation: GenerationConfig,
 ) -> None:
-    """Write a checkpoint directory (without its card), the weights in the model's precision."""
+    """Write a checkpoint directory, the weights in the model's precision.
+
+    Its card is not written, nor are the weights that users fetch.
+    """
     path.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(path)
+    fetched = model.config.fetched
+    own = {
+        key: value
+        for key, value in model.state_dict().items()
+        if fetched is None or not fetched.holds(key)
+    }
+    model.save_pretrained(path, state_dict=own)
     tokenizer.save_pretrained(path)
     generation.save_pretrained(path)
 
@@ -152,7 +199,8 @@ def load_encoder(encoder: Encoder, path: Path) -> None:
 def revision(path: Path) -> str:
     """A short content hash, so that two checkpoints of one name are told apart."""
     digest = hashlib.sha256()
-    for name in FILES:
+    fetched = read_fetched(path)
+    for name in FILES if fetched is None else (*FILES, fetched.file):
         digest.update((path / name).read_bytes())
     return digest.hexdigest()[:12]
 

@@ -124,6 +124,27 @@ class EventsConfig(Strict):
     hidden: int = 512
 
 
+class FetchedConfig(Strict):
+    """Weights that are not this checkpoint's own: others publish them, and the user gets them."""
+
+    file: str = Field(pattern=r"^[\w-]+\.safetensors$")
+    """In the checkpoint's directory, once fetched: the weights under the model's own names."""
+    keys: tuple[str, ...]
+    """What the names of these weights begin with; all others are in the checkpoint."""
+    url: str
+    size: int
+    """Bytes of the published file."""
+    sha256: str
+    """Of the published file."""
+    licence: str
+    source: str
+    """Who publishes it."""
+
+    def holds(self, key: str) -> bool:
+        """Whether the weight of this name is one of them."""
+        return key.startswith(self.keys)
+
+
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
     Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
@@ -144,6 +165,13 @@ class PartsConfig(Strict):
     decoder: DecoderConfig = BartDecoderConfig()
 
 
+class SectionsConfig(PartsConfig):
+    """All that a ``config.json`` says of ours: the parts, and which of their weights are others'."""
+
+    fetched: FetchedConfig | None = None
+    """None: the checkpoint is whole."""
+
+
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]
     """What ``config.json`` holds; ``save_pretrained`` writes it and ``from_pretrained`` reads it.
 
@@ -158,20 +186,21 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     difference: DifferenceConfig
     events: EventsConfig | None
     decoder: DecoderConfig
+    fetched: FetchedConfig | None
 
     def __init__(self, **kwargs: Any) -> None:
         """Parts as configurations or as plain values; those left out take their defaults.
 
         The other ``kwargs`` are Transformers' own fields.
         """
-        given = {slot: kwargs.pop(slot) for slot in PartsConfig.model_fields if slot in kwargs}
+        given = {name: kwargs.pop(name) for name in SectionsConfig.model_fields if name in kwargs}
         known = set(PreTrainedConfig.__dataclass_fields__) | {"model_type", "tie_word_embeddings"}
         unknown = sorted(k for k in kwargs if k not in known and not k.startswith("_"))
         if unknown:
             raise TypeError(f"unknown keys in the captioner's configuration: {', '.join(unknown)}")
         kwargs.pop("model_type", None)
-        for slot, part in PartsConfig(**given):
-            setattr(self, slot, part)
+        for name, section in SectionsConfig(**given):
+            setattr(self, name, section)
         fixed = {"is_encoder_decoder": True, "tie_word_embeddings": True}
         super().__init__(**{**kwargs, **fixed})
 
@@ -182,8 +211,8 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         plain: dict[str, Any] = super().to_dict()
-        parts = PartsConfig(**{slot: getattr(self, slot) for slot in PartsConfig.model_fields})
-        return plain | parts.model_dump(mode="json")
+        sections = {name: getattr(self, name) for name in SectionsConfig.model_fields}
+        return plain | SectionsConfig(**sections).model_dump(mode="json")
 
 
 def compact(vocab_size: int) -> CaptionerConfig:
