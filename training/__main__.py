@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -89,9 +90,26 @@ def _part(text: str) -> tuple[int, int]:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from training.evaluation.card import into_card, scores
-    from training.evaluation.over_http import evaluate
+    from training.evaluation.material import Material
+    from training.evaluation.over_http import chosen, evaluate
 
-    evaluate(arguments.url, arguments.esc50, arguments.folds, arguments.seed, arguments.output)
+    try:
+        rows = chosen(arguments.only)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    material = Material(
+        esc50=arguments.esc50,
+        folds=arguments.folds,
+        sounds=arguments.sounds,
+        teacher=arguments.teacher,
+        seed=arguments.seed,
+    )
+    command = shlex.join([".venv/bin/python", "-m", "training", *sys.argv[1:]])
+    evaluate(
+        arguments.url, material, rows, arguments.output, limit=arguments.limit, command=command
+    )
+    if not arguments.output.is_file():
+        raise SystemExit("nothing was measured")
     print(scores(arguments.output))
     if arguments.card:
         into_card(arguments.card, arguments.output)
@@ -237,10 +255,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     study.set_defaults(run=_reproduce)
 
-    evaluate = command("evaluate", "Measure a running service on ESC-50 through its HTTP API.")
+    evaluate = command(
+        "evaluate",
+        "Measure a running service through its HTTP API, on recordings that are never trained on.",
+        " What is measured of the same model and seed already stays in the results.",
+    )
     evaluate.add_argument("--url", default="http://127.0.0.1:8000", help="the service")
     evaluate.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     evaluate.add_argument("--folds", type=_folds, default=(5,), help="ESC-50 folds to measure on")
+    evaluate.add_argument(
+        "--sounds", type=Path, default=DATA / "sounds", help="folder of sounds.csv"
+    )
+    evaluate.add_argument(
+        "--teacher",
+        type=Path,
+        default=DATA / "models" / "mn04_as_mAP_432.pt",
+        help="EfficientAT's published weights, which the events are held against",
+    )
+    evaluate.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=(),
+        metavar="ROWS",
+        help="rows to measure, as esc50,real*; what is no row's name lists them",
+    )
+    evaluate.add_argument("--limit", type=int, metavar="N", help="most cases of each row")
     evaluate.add_argument("--seed", type=int, default=0, help="decides what is mixed with what")
     evaluate.add_argument(
         "--output", type=Path, default=Path("runs/results.json"), help="where the results go"

@@ -3,65 +3,111 @@
 from __future__ import annotations
 
 import json
+import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from training.evaluation.over_http import FIGURES
+from training.evaluation.rows import MIXTURES, ROWS
 
 START, END = "<!-- scores -->", "<!-- /scores -->"
+EXAMPLES = 40
+
+Answers = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Row -> what was asked and said."""
 
 
 def scores(results_path: Path) -> str:
-    """The figures, the scores by kind and forty examples as Markdown."""
+    """Commands, figures, shares by kind and forty examples as Markdown."""
     results = json.loads(results_path.read_text())
-    folds = ", ".join(map(str, results["folds"]))
-    lines = [
-        f"Fold {folds} of ESC-50, through the HTTP API, seed {results['seed']}, "
-        f"revision `{results['model']['revision']}`:",
-        "",
-        "| figure | share | 95% interval | leak | cases |",
-        "|---|---|---|---|---|",
-    ]
-    for figure, title in FIGURES.items():
-        row = results["figures"][figure]
-        leak = (
-            f"{row['leak']:.3f}"
-            if figure in ("aligned", "shifted", "other clip", "inverse")
-            else ""
-        )
-        lines.append(
-            f"| {title} | {row['right']:.3f} | {row['low']:.3f} to {row['high']:.3f} "
-            f"| {leak} | {row['cases']:.0f} |"
-        )
-    columns = ("single", "aligned", "shifted", "other clip", "inverse")
-    lines += ["", "By kind (share right):", "", "| kind | " + " | ".join(columns) + " |"]
+    revision = results["model"]["revision"]
+    return "\n".join(
+        [
+            "```sh",
+            *results["commands"],
+            "```",
+            "",
+            f"Through the HTTP API, revision `{revision}`, seed {results['seed']}:",
+            "",
+            *_table(results["figures"]),
+            *by_kind(results["answers"]),
+            *examples(results["answers"], results["seed"]),
+        ]
+    )
+
+
+def _table(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "| figure | value | 95% interval | leak | cases |"
+    yield "|---|---|---|---|---|"
+    for name, row in ROWS.items():
+        if name in figures:
+            figure = figures[name]
+            leak = "" if figure["leak"] is None else f"{figure['leak']:.3f}"
+            value, low, high = (_number(figure[key]) for key in ("value", "low", "high"))
+            yield f"| {row.title} | {value} | {low} to {high} | {leak} | {figure['cases']} |"
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def by_kind(answers: Answers) -> list[str]:
+    """A table of the share right of each of ESC-50's kinds; nothing where it was not measured."""
+    columns = [name for name in ("esc50", *MIXTURES) if name in answers]
+    table: dict[str, dict[str, list[bool]]] = {}
+    for column in columns:
+        for one in answers[column]:
+            table.setdefault(one["kind"], {}).setdefault(column, []).append(one["right"])
+    if not table:
+        return []
+    lines = ["", "By kind of ESC-50 (share right):", "", f"| kind | {' | '.join(columns)} |"]
     lines.append("|---" * (len(columns) + 1) + "|")
-    for kind, row in results["kinds"].items():
-        cells = (f"{row[column]:.2f}" if column in row else "" for column in columns)
-        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
-    return "\n".join(lines + examples(results["answers"], results["seed"]))
+    for kind, cells in sorted(table.items()):
+        shares = (cells.get(column, []) for column in columns)
+        shown = (f"{sum(share) / len(share):.2f}" if share else "" for share in shares)
+        lines.append(f"| {kind} | {' | '.join(shown)} |")
+    return lines
 
 
-def examples(answers: Sequence[Mapping[str, str]], seed: int, count: int = 40) -> list[str]:
-    """A table of ``count`` recordings drawn at random and what was said of them, as it came out."""
-    said = {(a["figure"].removesuffix(", ESC-10"), a["name"].split(" + ")[0]): a for a in answers}
-    names = sorted(name for figure, name in said if figure == "single")
-    drawn = random.Random(seed).sample(names, min(count, len(names)))
-    lines = [
+def examples(answers: Answers, seed: int, count: int = EXAMPLES) -> list[str]:
+    """A table of recordings drawn at random and what was said of them, as it came out.
+
+    Half of them real ones, half ESC-50's, as far as there are.
+    """
+    sets = [
+        found
+        for single, prefix in (("real", "real-"), ("esc50", ""))
+        if (found := _told(answers, single, prefix))
+    ]
+    rng = random.Random(seed)
+    rows: list[str] = []
+    for left, found in zip(range(len(sets), 0, -1), sets, strict=True):
+        rows += rng.sample(found, min((count - len(rows)) // left, len(found)))
+    if not rows:
+        return []
+    return [
         "",
-        f"{len(drawn)} recordings drawn at random, as the answers came out:",
+        f"{len(rows)} recordings drawn at random, as the answers came out:",
         "",
         "| recording | its caption | mixed with | the mixture minus that | minus the recording |",
         "|---|---|---|---|---|",
+        *rows,
     ]
-    for name in drawn:
-        single, aligned, inverse = (said[f, name] for f in ("single", "aligned", "inverse"))
-        lines.append(
-            f"| {name} ({single['wanted']}) | {single['caption']} | {aligned['unwanted']} "
-            f"| {aligned['caption']} | {inverse['caption']} |"
-        )
-    return lines
+
+
+def _told(answers: Answers, single: str, prefix: str) -> list[str]:
+    """A line per recording of which all three were asked."""
+    alone, aligned, inverse = (
+        {one["name"].split(" + ")[0]: one for one in answers.get(row, ())}
+        for row in (single, f"{prefix}aligned", f"{prefix}inverse")
+    )
+    return [
+        f"| {name} ({alone[name]['kind']}) | {alone[name]['captions'][0]} "
+        f"| {aligned[name]['other']} | {aligned[name]['captions'][0]} "
+        f"| {inverse[name]['captions'][0]} |"
+        for name in sorted(alone.keys() & aligned.keys() & inverse.keys())
+    ]
 
 
 def into_card(card: Path, results_path: Path) -> None:

@@ -1,35 +1,67 @@
-"""Which kinds of sound captions name, of those they should and of those they should not."""
+"""Which sounds captions name, of those they should and of those they should not.
+
+A sound is given as AudioSet's labels any of which names it, as in ``captions.sounds.ESC50``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from statistics import fmean
 
-from scipy.stats import binomtest
+from training.captions.ontology import expand, parents
+from training.captions.sounds import _as_good_as, mentions
 
-from training.captions.lexicon import kinds_named
+Labels = tuple[str, ...]
+"""Of one sound: any of them names it."""
+
+
+def named(caption: str) -> Labels:
+    """The labels that ``caption`` names, each once, in the order of its words."""
+    return tuple(dict.fromkeys(mention.label for mention in mentions(caption)))
+
+
+@cache
+def says(mentioned: str, label: str) -> bool:
+    """Whether to mention the one is to name the other, as ``captions.sounds.names`` has it."""
+    return mentioned in _as_good_as(label) or label in expand(mentioned)
+
+
+@cache
+def related(one: str, other: str) -> bool:
+    """Whether two labels may tell of the same sound: one is a case of the other, or says it.
+
+    Alternatives count: a hiss may be a cat's.
+    """
+    cases = one in _ancestors(other) or other in _ancestors(one)
+    return cases or says(one, other) or says(other, one)
+
+
+@cache
+def apart(ones: Labels, others: Labels) -> bool:
+    """Whether no label of the one sound is related to one of the other."""
+    return not any(related(one, other) for one in ones for other in others)
+
+
+@cache
+def _ancestors(label: str) -> frozenset[str]:
+    return frozenset(up for parent in parents(label) for up in (parent, *_ancestors(parent)))
 
 
 @dataclass(frozen=True)
 class Naming:
-    """A caption, held against what it should and should not name."""
+    """What a caption names, held against what it should and should not."""
 
-    caption: str
-    wanted: frozenset[str]
-    """Kinds; where there is none, the caption should name no sound at all."""
-    unwanted: frozenset[str] = frozenset()
-
-    @cached_property
-    def named(self) -> tuple[str, ...]:
-        """The kinds that it names, in the order of its words; one may come again."""
-        return tuple(mention.kind for mention in kinds_named(self.caption))
+    named: Labels
+    wanted: tuple[Labels, ...]
+    """Sounds; where there is none, no sound at all should be named."""
+    unwanted: tuple[Labels, ...] = ()
 
     @property
     def found(self) -> list[bool]:
-        """Of each kind that is wanted, whether it is named."""
-        return [kind in self.named for kind in sorted(self.wanted)]
+        """Of each sound that is wanted, whether it is named."""
+        return [any(self._is(label, sound) for label in self.named) for sound in self.wanted]
 
     @property
     def right(self) -> bool:
@@ -38,13 +70,24 @@ class Naming:
 
     @property
     def leaks(self) -> bool:
-        """Something unwanted is named all the same."""
-        return not self.unwanted.isdisjoint(self.named)
+        """Something unwanted is named all the same, by a label that names nothing wanted."""
+        others = [one for one in self.named if not any(self._is(one, w) for w in self.wanted)]
+        return any(self._is(label, sound) for label in others for sound in self.unwanted)
 
     @property
     def false(self) -> int:
-        """How many kinds are named that are neither."""
-        return len({*self.named} - self.wanted - self.unwanted)
+        """How many sounds are named that are related to none of these."""
+        strangers: list[str] = []
+        for label in self.named:
+            if all(apart((label,), sound) for sound in (*self.wanted, *self.unwanted)) and apart(
+                (label,), tuple(strangers)
+            ):
+                strangers.append(label)
+        return len(strangers)
+
+    @staticmethod
+    def _is(mentioned: str, sound: Labels) -> bool:
+        return any(says(mentioned, label) for label in sound)
 
 
 def rates(namings: Sequence[Naming]) -> dict[str, float]:
@@ -57,22 +100,3 @@ def rates(namings: Sequence[Naming]) -> dict[str, float]:
         "false": fmean(naming.false for naming in namings),
     }
     return per_caption | ({"recall": fmean(found)} if found else {})
-
-
-def shares(namings: Sequence[Naming]) -> dict[str, float]:
-    """Share right with its 95% interval (Wilson), share of leaks, number of captions."""
-    right = sum(naming.right for naming in namings)
-    low, high = wilson(right, len(namings))
-    return {
-        "right": right / len(namings),
-        "low": low,
-        "high": high,
-        "leak": fmean(naming.leaks for naming in namings),
-        "cases": len(namings),
-    }
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson 1927)."""
-    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)

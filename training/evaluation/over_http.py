@@ -1,204 +1,156 @@
-"""Measures a served checkpoint on ESC-50 through its HTTP API: what is named, what leaks.
-
-Shapes: S samples.
-"""
+"""Measures a served checkpoint through its HTTP API, row by row of ``rows.ROWS``."""
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
-from training.captions.kinds import ESC10
-from training.datasets.esc50 import read as esc50
-from training.datasets.recording import Recording, Samples
-from training.evaluation.naming import Naming, shares
-from training.scenes.algorithm1 import CONDITIONS, Addition, mix
+from training.evaluation.material import Material
+from training.evaluation.naming import Naming
+from training.evaluation.row import Answer, Case, Files, Row
+from training.evaluation.rows import ROWS
 
-SAMPLE_RATE = 16_000
-LATEST = 0.5
-"""Recordings are added within the first half, so that at least 2.5 s of them are left."""
-
-FIGURES = {
-    "single": "captions naming the right sound",
-    "single, ESC-10": "the same, ESC-10 classes only",
-    "aligned": "mixture minus aligned reference names what stays",
-    "shifted": "reference shifted in time: names what stays",
-    "other clip": "other clip of the same class as reference: names what stays",
-    "inverse": "mixture minus the original names the added sound",
-    "equal": "input = reference: names no sound",
-}
+TIMEOUT_S = 120
 
 
-@dataclass(frozen=True)
-class Case:
-    """One request and what its caption should and should not name."""
+class Service(AbstractContextManager["Service"]):
+    """The service at a URL. What was asked is not asked again."""
 
-    figure: str
-    name: str
-    make: Callable[[], dict[str, bytes]]
-    """The files of the request, by field: made when it is sent."""
-    wanted: str | None
-    """The kind that the caption should name; None: it should name no sound at all."""
-    unwanted: str | None = None
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+        self._answers: dict[bytes, Answer] = {}
 
-    def judge(self, caption: str) -> Naming:
-        """What the caption names of it."""
-        wanted, unwanted = (frozenset({k} if k else ()) for k in (self.wanted, self.unwanted))
-        return Naming(caption, wanted, unwanted)
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._client.close()
 
+    def info(self) -> Mapping[str, Any]:
+        """What ``GET /info`` says."""
+        found: dict[str, Any] = self._client.get("/info").raise_for_status().json()
+        return found
 
-Judged = tuple[Case, Naming]
+    def ask(self, cases: Sequence[Case], clients: int) -> Iterator[tuple[Case, list[Answer]]]:
+        """Send the cases from ``clients`` threads.
 
+        Raises:
+            httpx.HTTPStatusError: the service refused a request, and not because it is full.
+        """
+        with ThreadPoolExecutor(clients) as pool:
+            yield from pool.map(lambda case: (case, [*map(self._ask, case.make())]), cases)
 
-def cases(recordings: Sequence[Recording], audio: Path, seed: int) -> list[Case]:
-    """Every figure's cases over ``recordings``, each once as the original."""
-    rng = np.random.default_rng(seed)
-    return [
-        case for one in recordings for case in _cases_of(one, recordings, audio / one.name, rng)
-    ]
+    def _ask(self, files: Files) -> Answer:
+        digest = hashlib.sha256()
+        for field, data in files.items():
+            digest.update(f"{field} {len(data)} ".encode() + data)
+        key = digest.digest()
+        if key not in self._answers:
+            self._answers[key] = self._post(files)
+        return self._answers[key]
 
-
-def _cases_of(
-    original: Recording, recordings: Sequence[Recording], file: Path, rng: np.random.Generator
-) -> list[Case]:
-    """The cases whose original is stored in ``file``."""
-    kind = original.kind
-    added = _pick(recordings, rng, lambda other: other.kind != kind)
-    another = _pick(recordings, rng, lambda o: o.kind == added.kind and o.name != added.name)
-    addition = Addition(added.kind, added.samples, lambda: another.samples)
-    place = int(rng.integers(2**31))
-    mixed = partial(_mixed, original.samples, addition, place)
-    name = f"{original.name} + {added.name}"
-    return [
-        Case(
-            "single, ESC-10" if kind in ESC10 else "single",
-            original.name,
-            lambda: {"file": file.read_bytes()},
-            kind,
-        ),
-        Case(
-            "equal",
-            original.name,
-            lambda: {"input": file.read_bytes(), "reference": file.read_bytes()},
-            None,
-        ),
-        Case("aligned", name, partial(mixed, "same/same"), kind, added.kind),
-        Case("shifted", name, partial(mixed, "same/diff"), kind, added.kind),
-        Case("other clip", name, partial(mixed, "diff/diff"), kind, added.kind),
-        Case("inverse", name, partial(mixed, "same/same", original.samples), added.kind, kind),
-    ]
+    def _post(self, files: Files) -> Answer:
+        path = "/caption" if "file" in files else "/difference"
+        parts = {field: (f"{field}.bin", data) for field, data in files.items()}
+        while True:
+            response = self._client.post(path, files=parts)
+            if response.status_code not in (429, 503):
+                break
+            time.sleep(float(response.headers.get("Retry-After", 1)))
+        answer: dict[str, Any] = response.raise_for_status().json()
+        return answer
 
 
-def _pick(
-    recordings: Sequence[Recording], rng: np.random.Generator, fits: Callable[[Recording], bool]
-) -> Recording:
-    fitting = [one for one in recordings if fits(one)]
-    return fitting[int(rng.integers(len(fitting)))]
-
-
-def _mixed(
-    original: Samples,
-    addition: Addition,
-    place: int,
-    condition: str,
-    reference: Samples | None = None,
-) -> dict[str, bytes]:
-    """Algorithm 1 with ``t_add`` decided by ``place`` alone: one mixture, several references."""
-    rng = np.random.default_rng(place)
-    mixture = mix(original, lambda: addition, CONDITIONS[condition], rng, LATEST)
-    return {
-        "input": wav(mixture.input),
-        "reference": wav(mixture.reference if reference is None else reference),
-    }
-
-
-def wav(samples: Samples) -> bytes:
-    """[S] -> a 16-bit WAV file; softer where it would clip."""
-    buffer = io.BytesIO()
-    scaled = samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
-    soundfile.write(buffer, scaled, SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def ask(url: str, todo: Sequence[Case], clients: int = 8) -> Iterator[Judged]:
-    """Send the cases from ``clients`` threads; waits and tries again where the service is full.
+def chosen(patterns: Sequence[str]) -> list[Row[Any]]:
+    """The rows that any of the patterns names, as "real*"; all if there is none.
 
     Raises:
-        httpx.HTTPStatusError: the service refused a request for another reason.
+        ValueError: a pattern names none.
     """
-    with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor(clients) as pool:
-
-        def send(case: Case) -> Judged:
-            files = case.make()
-            path = "/caption" if "file" in files else "/difference"
-            while True:
-                response = client.post(path, files={k: (f"{k}.bin", v) for k, v in files.items()})
-                if response.status_code not in (429, 503):
-                    break
-                time.sleep(float(response.headers.get("Retry-After", 1)))
-            response.raise_for_status()
-            return case, case.judge(response.json()["caption"])
-
-        yield from tqdm(pool.map(send, todo), total=len(todo), desc="captions")
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in ROWS):
+            raise ValueError(f"no row is called {pattern}: there are {', '.join(ROWS)}")
+    return [
+        row
+        for name, row in ROWS.items()
+        if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
 
 
-def summarize(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
-    """Figure -> its ``shares``; the ESC-10 recordings count among the single ones, too."""
-    groups: dict[str, list[Naming]] = {figure: [] for figure in FIGURES}
-    for case, naming in judged:
-        groups[case.figure].append(naming)
-    groups["single"] += groups["single, ESC-10"]
-    return {figure: shares(namings) for figure, namings in groups.items() if namings}
+def evaluate(
+    url: str,
+    material: Material,
+    rows: Sequence[Row[Any]],
+    output: Path,
+    *,
+    limit: int | None = None,
+    command: str = "",
+) -> None:
+    """Measure ``rows`` of the service at ``url`` and write ``output`` (JSON) after each.
+
+    Rows that are there already, of the same model and seed, stay. ``limit``: cases of each row,
+    drawn at random. A row whose data is missing is left out, which is said.
+    """
+    with Service(url) as service:
+        results = _started(output, service.info()["model"], material.seed)
+        if command not in results["commands"]:
+            results["commands"].append(command)
+        for row in rows:
+            try:
+                cases = _drawn(row.cases(material), limit, material.seed)
+            except FileNotFoundError as error:
+                tqdm.write(f"{row.name} is left out: {error}")
+                continue
+            asked = service.ask(cases, row.clients)
+            judged = [
+                (case, answers, row.judge(case, answers))
+                for case, answers in tqdm(asked, total=len(cases), desc=row.name)
+            ]
+            verdicts = [verdict for _, _, verdict in judged if verdict is not None]
+            if verdicts:
+                results["figures"][row.name] = asdict(row.total(verdicts))
+                results["answers"][row.name] = [_record(*each) for each in judged]
+                output.parent.mkdir(parents=True, exist_ok=True)
+                output.write_text(json.dumps(results, indent=1))
+            else:
+                tqdm.write(f"{row.name} is left out: the service does not answer it")
 
 
-def by_kind(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
-    """Kind -> figure -> share right, for the figures that want a kind."""
-    table: dict[str, dict[str, list[bool]]] = {}
-    for case, naming in judged:
-        if case.wanted:
-            figure = case.figure.removesuffix(", ESC-10")
-            table.setdefault(case.wanted, {}).setdefault(figure, []).append(naming.right)
-    return {
-        kind: {figure: sum(rights) / len(rights) for figure, rights in figures.items()}
-        for kind, figures in sorted(table.items())
-    }
+def _started(output: Path, model: Mapping[str, str], seed: int) -> dict[str, Any]:
+    fresh = {"model": dict(model), "seed": seed, "commands": [], "figures": {}, "answers": {}}
+    if output.is_file():
+        before: dict[str, Any] = json.loads(output.read_text())
+        if before.keys() == fresh.keys() and all(before[k] == fresh[k] for k in ("model", "seed")):
+            return before
+    return fresh
 
 
-def evaluate(url: str, root: Path, folds: Sequence[int], seed: int, output: Path) -> None:
-    """Measure the service at ``url`` on ``folds`` of ESC-50 and write ``output`` (JSON)."""
-    info = httpx.get(f"{url}/info", timeout=30).raise_for_status().json()
-    recordings = esc50.load(root, folds, SAMPLE_RATE)
-    judged = list(ask(url, cases(recordings, root / "audio", seed)))
-    results = {
-        "model": info["model"],
-        "folds": list(folds),
-        "seed": seed,
-        "figures": summarize(judged),
-        "kinds": by_kind(judged),
-        "answers": [_record(case, naming) for case, naming in judged],
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(results, indent=1))
+def _drawn(cases: Sequence[Case], limit: int | None, seed: int) -> list[Case]:
+    if limit is None or limit >= len(cases):
+        return list(cases)
+    order = np.random.default_rng(seed).permutation(len(cases))[:limit]
+    return [cases[i] for i in sorted(order.tolist())]
 
 
-def _record(case: Case, naming: Naming) -> dict[str, Any]:
-    return {
-        "figure": case.figure,
+def _record(case: Case, answers: Sequence[Answer], verdict: object) -> dict[str, Any]:
+    record: dict[str, Any] = {
         "name": case.name,
-        "wanted": case.wanted,
-        "unwanted": case.unwanted,
-        "caption": naming.caption,
-        "named": naming.named,
+        "captions": [answer["caption"] for answer in answers],
     }
+    if case.kind:
+        record |= {"kind": case.kind, "other": case.other}
+    if isinstance(verdict, Naming):
+        record |= {"named": verdict.named, "right": verdict.right, "leaks": verdict.leaks}
+    elif isinstance(verdict, bool | int | float):
+        record["verdict"] = verdict
+    return record

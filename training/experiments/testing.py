@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from training.captions.sounds import ESC50
 from training.evaluation import coco
-from training.evaluation.naming import Naming, rates
+from training.evaluation.naming import Naming, named, rates
 from training.recipes.adl import KeptSources
 from training.recipes.recipe import Plan
 from training.samples.collate import collate
@@ -143,7 +144,17 @@ def _scores(sources: KeptSources, texts: Sequence[str], subset: str) -> dict[str
 def _rates(
     texts: Sequence[str], wanted: Sequence[frozenset[str]], unwanted: Sequence[frozenset[str]]
 ) -> dict[str, float]:
-    return rates([Naming(*each) for each in zip(texts, wanted, unwanted, strict=True)])
+    """``rates`` of captions against ESC-50's kinds."""
+    return rates(
+        [
+            Naming(named(text), _labels(some), _labels(others))
+            for text, some, others in zip(texts, wanted, unwanted, strict=True)
+        ]
+    )
+
+
+def _labels(kinds: frozenset[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(ESC50[kind] for kind in sorted(kinds))
 
 
 def _added(mixed: Sequence[Mixed]) -> list[frozenset[str]]:

@@ -14,7 +14,7 @@ from engine.captioner import Captioner
 from model.audio import decode
 from model.types import GenerationOptions
 from training import __main__ as command
-from training.evaluation.over_http import wav
+from training.evaluation.files import wav
 from training.train import FINAL, NONE, export, train
 
 STAGES = ("tagging", "comparing", "captioning", "joint")

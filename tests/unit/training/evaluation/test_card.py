@@ -4,75 +4,95 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from training.evaluation.card import END, START, examples, into_card, scores
-from training.evaluation.over_http import FIGURES
+from training.evaluation.card import END, START, by_kind, examples, into_card, scores
+from training.evaluation.rows import ROWS
+
+CLIPS = (("a.wav", "cat"), ("b.wav", "dog"), ("c.wav", "cat"))
 
 
-def answer(figure: str, clip: str, wanted: str | None, unwanted: str | None) -> dict[str, object]:
+def said(row: str, clip: str, kind: str, other: str = "", right: bool = True) -> dict[str, Any]:
+    name = f"{clip} + r.wav" if other else clip
+    captions = [f"{row} of {clip}"]
+    return {"name": name, "kind": kind, "other": other, "captions": captions, "right": right}
+
+
+def answers(single: str = "esc50", prefix: str = "") -> dict[str, list[dict[str, Any]]]:
     return {
-        "figure": figure,
-        "name": f"{clip} + r.wav" if unwanted else clip,
-        "wanted": wanted,
-        "unwanted": unwanted,
-        "caption": f"{figure} of {clip}",
+        single: [said(single, clip, kind, right=clip != "c.wav") for clip, kind in CLIPS],
+        f"{prefix}aligned": [
+            said(f"{prefix}aligned", clip, kind, "rain", clip == "b.wav") for clip, kind in CLIPS
+        ],
+        f"{prefix}inverse": [said(f"{prefix}inverse", clip, "rain", kind) for clip, kind in CLIPS],
     }
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     path = tmp_path / "results.json"
-    row = {"right": 0.81, "low": 0.7644, "high": 0.85, "leak": 0.02, "cases": 400}
+    row = {"value": 0.81, "low": 0.7644, "high": 0.85, "leak": None, "cases": 400}
+    figures = dict.fromkeys(ROWS, row) | {"aligned": row | {"leak": 0.02}}
+    del figures["events"]
     path.write_text(
         json.dumps(
             {
                 "model": {"name": "m", "revision": "abc123"},
-                "folds": [4, 5],
                 "seed": 7,
-                "figures": dict.fromkeys(FIGURES, row),
-                "kinds": {"cat": {"single": 0.5, "inverse": 0.25}, "dog": {"aligned": 1.0}},
-                "answers": [
-                    answer(figure, clip, wanted, unwanted)
-                    for clip, kind in (("a.wav", "cat"), ("b.wav", "dog"), ("c.wav", "cow"))
-                    for figure, wanted, unwanted in (
-                        ("single, ESC-10" if kind == "dog" else "single", kind, None),
-                        ("aligned", kind, "rain"),
-                        ("inverse", "rain", kind),
-                        ("equal", None, None),
-                    )
-                ],
+                "commands": [".venv/bin/python -m training evaluate", "again"],
+                "figures": figures | {"score": row | {"value": float("nan")}},
+                "answers": answers(),
             }
         )
     )
     return path
 
 
-def test_scores_are_two_tables(results: Path) -> None:
+def test_scores_are_the_commands_and_two_tables(results: Path) -> None:
     lines = scores(results).splitlines()
-    assert lines[0] == "Fold 4, 5 of ESC-50, through the HTTP API, seed 7, revision `abc123`:"
-    for figure, title in FIGURES.items():
-        leak = "" if figure in ("single", "single, ESC-10", "equal") else "0.020"
-        assert f"| {title} | 0.810 | 0.764 to 0.850 | {leak} | 400 |" in lines
-    assert "| cat | 0.50 |  |  |  | 0.25 |" in lines
-    assert "| dog |  | 1.00 |  |  |  |" in lines
-    kinds = lines.index("By kind (share right):") + 2
-    assert sum(line.startswith("|") for line in lines[:kinds]) == 2 + len(FIGURES)
-    assert lines[kinds + 4] == ""
+    assert lines[:4] == ["```sh", ".venv/bin/python -m training evaluate", "again", "```"]
+    assert lines[5] == "Through the HTTP API, revision `abc123`, seed 7:"
+    titles = [row.title for name, row in ROWS.items() if name != "events"]
+    assert [line.split(" | ")[0] for line in lines[9 : 9 + len(titles)]] == [
+        f"| {title}" for title in titles
+    ]
+    assert f"| {ROWS['esc50'].title} | 0.810 | 0.764 to 0.850 |  | 400 |" in lines
+    assert f"| {ROWS['aligned'].title} | 0.810 | 0.764 to 0.850 | 0.020 | 400 |" in lines
+    assert f"| {ROWS['score'].title} |  | 0.764 to 0.850 |  | 400 |" in lines
+    assert lines[9 + len(titles)] == ""
+
+
+def test_shares_by_kind() -> None:
+    assert by_kind(answers())[3:] == [
+        "| kind | esc50 | aligned | inverse |",
+        "|---|---|---|---|",
+        "| cat | 0.50 | 0.00 |  |",
+        "| dog | 1.00 | 1.00 |  |",
+        "| rain |  |  | 1.00 |",
+    ]
+    assert by_kind({}) == []
 
 
 def test_examples_are_drawn_at_random_and_stand_as_they_came_out(results: Path) -> None:
-    answers = json.loads(results.read_text())["answers"]
-    rows = examples(answers, seed=0)[5:]
+    said = json.loads(results.read_text())["answers"]
+    rows = examples(said, seed=0)[5:]
     assert sorted(rows) == [
-        "| a.wav (cat) | single of a.wav | rain | aligned of a.wav | inverse of a.wav |",
-        "| b.wav (dog) | single, ESC-10 of b.wav | rain | aligned of b.wav | inverse of b.wav |",
-        "| c.wav (cow) | single of c.wav | rain | aligned of c.wav | inverse of c.wav |",
+        f"| {clip} ({kind}) | esc50 of {clip} | rain | aligned of {clip} | inverse of {clip} |"
+        for clip, kind in CLIPS
     ]
-    assert len(examples(answers, seed=0, count=2)) == 5 + 2
-    assert len({tuple(examples(answers, seed=seed, count=1)) for seed in range(20)}) == 3
-    assert examples(answers, seed=7)[5:] == scores(results).splitlines()[-3:]
+    assert len(examples(said, seed=0, count=2)) == 5 + 2
+    assert len({tuple(examples(said, seed=seed, count=1)) for seed in range(20)}) == 3
+    assert examples(said, seed=7)[5:] == scores(results).splitlines()[-3:]
+    assert examples({}, seed=0) == []
+
+
+def test_half_of_the_examples_are_real() -> None:
+    both = answers() | answers("real", "real-")
+    rows = examples(both, seed=0, count=4)[5:]
+    assert [" real of " in row for row in rows] == [True, True, False, False]
+    assert len(examples(both, seed=0)[5:]) == 6
 
 
 def test_scores_replace_what_is_between_the_marks(results: Path, tmp_path: Path) -> None:
@@ -81,7 +101,7 @@ def test_scores_replace_what_is_between_the_marks(results: Path, tmp_path: Path)
     for _ in range(2):
         into_card(card, results)
         text = card.read_text("utf-8")
-        assert text.startswith(f"---\nlicence: x\n---\nBefore ü\n{START}\nFold 4, 5")
+        assert text.startswith(f"---\nlicence: x\n---\nBefore ü\n{START}\n```sh")
         assert text.endswith(f"\n{END}\nAfter\n")
         assert scores(results) in text
         assert "\nold\n" not in text

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from training.datasets.recording import Recording
-from training.evaluation.over_http import wav
+from training.evaluation.files import wav
 from training.experiments import esc_scenes
 
 AGREEING = ["A dog barks.", "A dog is barking.", "Rain falls while a dog barks."]

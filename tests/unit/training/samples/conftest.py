@@ -8,7 +8,7 @@ import pytest
 
 from model.captioner import CaptionerModel
 from training.datasets.recording import CaptionedClip, Recording
-from training.evaluation.over_http import wav
+from training.evaluation.files import wav
 from training.samples import features
 from training.samples.features import Features
 from training.scenes.bank import SoundBank
