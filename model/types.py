@@ -66,11 +66,11 @@ class Encoded:
 
     @staticmethod
     def join(clips: Sequence[Encoded]) -> Encoded:
-        """Pad clips of one row each to a common length: the inverse of ``split``."""
-        rows = [clip.frames[0] for clip in clips]
+        """Pad batches of one clip to a common length: the inverse of ``split``."""
+        frames = [clip.frames[0] for clip in clips]
         masks = [clip.mask[0] for clip in clips]
         return Encoded(
-            torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
+            torch.nn.utils.rnn.pad_sequence(frames, batch_first=True),
             torch.nn.utils.rnn.pad_sequence(masks, batch_first=True),
         )
 
