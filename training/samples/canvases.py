@@ -56,7 +56,7 @@ class Teacher:
     @torch.no_grad()
     def clip(self, samples: Samples) -> Tensor:
         """[S] at 32 kHz -> the opinion [K] of the whole alone."""
-        logits, _ = self.network(self.front_end(self._levelled(samples)))
+        logits: Tensor = self.network(self.front_end(self._levelled(samples)))[0]
         return logits[0].sigmoid()
 
     def _levelled(self, samples: Samples) -> Tensor:
