@@ -1,1 +1,1 @@
-"""The masking-diff captioner: bytes -> waveform -> log-mel -> encoder -> difference -> caption."""
+"""What runs: bytes -> waveform -> encoder -> adapter -> difference -> decoder -> tokens."""

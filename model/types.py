@@ -67,13 +67,13 @@ class Encoded:
 
     @staticmethod
     def join(clips: Sequence[Encoded]) -> Encoded:
-        """Pad clips of one row each to a common length: the inverse of ``split``."""
+        """Pad batches of one clip to a common length: the inverse of ``split``."""
         from torch.nn.utils.rnn import pad_sequence
 
-        rows = [clip.frames[0] for clip in clips]
+        frames = [clip.frames[0] for clip in clips]
         masks = [clip.mask[0] for clip in clips]
         return Encoded(
-            pad_sequence(rows, batch_first=True),
+            pad_sequence(frames, batch_first=True),
             pad_sequence(masks, batch_first=True),
         )
 

@@ -1,7 +1,7 @@
 """Bytes to a mono waveform at the rate the checkpoint works at.
 
-The file is named by its first bytes and checked for completeness (``audio_containers``), decoded
-block by block under limits (``audio_readers``), mixed to mono and resampled (``audio_resample``).
+The file is named by its first bytes and checked for completeness (``containers``), decoded block by
+block under limits (``readers``), mixed to mono and resampled (``resampling``).
 Nothing a header says is believed without being counted. S samples, C channels.
 """
 

@@ -24,6 +24,6 @@ class Subtraction(nn.Module):
 
     def forward(self, input: Encoded, reference: Encoded) -> Difference:  # noqa: A002
         """[B, T, D] and [B, R, D] -> memory [B, T, D]; there is no mask to show."""
-        heard = reference.frames * reference.mask.unsqueeze(-1)
-        heard = F.pad(heard, (0, 0, 0, max(0, input.frames.shape[1] - heard.shape[1])))
-        return Difference(input.frames - heard[:, : input.frames.shape[1]], input.mask, None)
+        frames = reference.frames * reference.mask.unsqueeze(-1)
+        frames = F.pad(frames, (0, 0, 0, max(0, input.frames.shape[1] - frames.shape[1])))
+        return Difference(input.frames - frames[:, : input.frames.shape[1]], input.mask, None)

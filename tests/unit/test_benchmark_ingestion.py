@@ -12,8 +12,6 @@ from model.audio import decode
 
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.name)
 def test_a_format_decodes_to_the_sound_that_was_written(kind: Format) -> None:
-    if not kind.available:
-        pytest.skip(f"no encoder {kind.codec}")
     times = np.arange(kind.rate) / kind.rate
     heard = decode(encode(0.5 * np.sin(2 * np.pi * 440 * times), kind), kind.rate)
     assert (heard.source.sample_rate, heard.source.channels) == (kind.rate, kind.channels)

@@ -44,8 +44,7 @@ class Teacher:
     @torch.no_grad()
     def __call__(self, samples: Samples) -> dict[str, Tensor]:
         """[S] at 32 kHz -> ``clip`` [K], ``windows`` [W, K], ``features`` [D], half precision."""
-        heard = torch.from_numpy(samples)[None]
-        heard = level(heard, torch.tensor([heard.shape[1]]), SAMPLE_RATE)
+        heard = self._levelled(samples)
         clip, features = self.network(self.front_end(heard))
         windows, _ = self.network(self.front_end(heard.view(len(WINDOWS), -1)))
         return {
@@ -53,6 +52,16 @@ class Teacher:
             "windows": windows.sigmoid().half(),
             "features": features[0].half(),
         }
+
+    @torch.no_grad()
+    def clip(self, samples: Samples) -> Tensor:
+        """[S] at 32 kHz -> the opinion [K] of the whole alone."""
+        logits: Tensor = self.network(self.front_end(self._levelled(samples)))[0]
+        return logits[0].sigmoid()
+
+    def _levelled(self, samples: Samples) -> Tensor:
+        heard = torch.from_numpy(samples)[None]
+        return level(heard, torch.tensor([heard.shape[1]]), SAMPLE_RATE)
 
 
 class Canvases(Dataset[Sample]):

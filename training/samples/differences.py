@@ -111,6 +111,6 @@ class Differences(Dataset[Sample]):
         if other is not None:
             padded = np.zeros(LENGTH, np.float32)
             padded[: len(other[:LENGTH])] = other[:LENGTH]
-            both = (self.canvases.teacher(padded)["clip"] > BOTH) & (opinion["clip"] > BOTH)
+            both = (self.canvases.teacher.clip(padded) > BOTH) & (opinion["clip"] > BOTH)
             weights[both] = 0
         return {"clip": opinion["clip"], "windows": opinion["windows"], "weights": weights}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,17 @@ def test_half_precision_on_disk_is_single_in_use(
     assert parameters["encoder.norm.running_var"].dtype == torch.float32
     assert torch.equal(parameters["adapter.weight"], stored["adapter.weight"].float())
     assert captioner.caption([make_waveform(1600)])[0].best.text
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_the_encoders_norms_stay_in_single_precision(saved: Path, half: torch.dtype) -> None:
+    model = checkpoint.load(saved, half).model
+    assert model.dtype == half
+    single = {name for name, value in model.named_parameters() if value.dtype == torch.float32}
+    assert single == {
+        name for name, _ in model.named_parameters() if re.match(r"encoder\.(.*\.)?norm", name)
+    }
+    assert len(single) > 2
 
 
 # -- card -------------------------------------------------------------------------------------

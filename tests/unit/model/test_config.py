@@ -11,17 +11,33 @@ from pydantic import ValidationError
 
 from model import config as configs
 from model.adapters import ADAPTERS
-from model.config import CaptionerConfig, Cnn14Config, PartsConfig, SubtractionConfig, compact
+from model.config import (
+    CaptionerConfig,
+    Cnn14Config,
+    EfficientAtConfig,
+    EventsConfig,
+    MobileNetConfig,
+    NoAdapterConfig,
+    PartsConfig,
+    SubtractionConfig,
+    compact,
+)
 from model.decoders import DECODERS
 from model.difference import DIFFERENCES
 from model.encoders import ENCODERS
 
-SLOTS = tuple(PartsConfig.model_fields)
+OPTIONAL = "events"
+"""A part that may be left out, and has no name: there is one kind of it."""
+SLOTS = tuple(slot for slot in PartsConfig.model_fields if slot != OPTIONAL)
 NAMES = {"encoder": "cnn14", "adapter": "linear", "difference": "masking", "decoder": "bart"}
 CONFIGS = {
     "paper": CaptionerConfig(),
     "compact": compact(1234),
     "subtraction": CaptionerConfig(difference=SubtractionConfig()),
+    "mobilenet": CaptionerConfig(
+        encoder=MobileNetConfig(), adapter=NoAdapterConfig(), events=EventsConfig(labels=("Dog",))
+    ),
+    "efficientat": CaptionerConfig(encoder=EfficientAtConfig(), adapter=NoAdapterConfig()),
 }
 
 
@@ -81,8 +97,17 @@ def test_unknown_keys_of_a_front_end_raise() -> None:
 
 @pytest.mark.parametrize("slot", SLOTS)
 def test_unknown_parts_are_named(slot: str) -> None:
-    with pytest.raises(ValidationError, match=rf"(?s){slot}.*'{NAMES[slot]}'.*'none'"):
-        CaptionerConfig(**{slot: {"name": "none"}})
+    with pytest.raises(ValidationError, match=rf"(?s){slot}.*'{NAMES[slot]}'.*'nobody'"):
+        CaptionerConfig(**{slot: {"name": "nobody"}})
+
+
+def test_events_are_frozen_and_strict() -> None:
+    events = EventsConfig(labels=("Dog", "Rain"))
+    with pytest.raises(ValidationError, match="frozen"):
+        events.hidden = 1
+    with pytest.raises(ValidationError, match="surprise"):
+        CaptionerConfig(events={"labels": ["Dog"], "surprise": 1})
+    assert CaptionerConfig().events is None
 
 
 @pytest.mark.parametrize("key", ["surprise", "front_end"])
@@ -112,8 +137,10 @@ def test_round_trip_through_json(name: str, tmp_path: Path) -> None:
     assert {slot: written[slot] for slot in SLOTS} == json.loads(
         json.dumps({slot: part.model_dump() for slot, part in parts(config).items()})
     )
+    assert (written[OPTIONAL] is None) == (config.events is None)
     again = CaptionerConfig.from_pretrained(tmp_path, local_files_only=True)
     assert parts(again) == parts(config)
+    assert again.events == config.events
     again.save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "config.json").read_text() == (
         tmp_path / "config.json"
