@@ -6,7 +6,7 @@ export class Player {
   #began = 0;
   #ended = () => {};
 
-  /** Play from `from` seconds on; `ended` is called once, when it ends, stops or gives way. */
+  /** Play from `from` seconds on; `ended` is called once, with whether it came to its end. */
   play(buffer, from, ended) {
     this.stop();
     this.#context ??= new AudioContext();
@@ -14,19 +14,19 @@ export class Player {
     const source = this.#context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.#context.destination);
-    source.addEventListener("ended", () => this.#source === source && this.stop());
+    source.addEventListener("ended", () => this.#source === source && this.stop(true));
     source.start(0, from);
     this.#source = source;
     this.#began = this.#context.currentTime - from;
     this.#ended = ended;
   }
 
-  stop() {
+  stop(finished = false) {
     if (!this.#source) return;
     const [source, ended] = [this.#source, this.#ended];
     this.#source = null;
     source.stop();
-    ended();
+    ended(finished);
   }
 
   /** Seconds from the sound's beginning. */

@@ -100,10 +100,11 @@ export class Track extends EventTarget {
 
   #play(from) {
     const start = from >= this.clip.duration - 0.01 ? 0 : from;
-    this.player.play(this.clip.buffer, start, () => {
+    this.player.play(this.clip.buffer, start, (finished) => {
       this.#playing = false;
       cancelAnimationFrame(this.#frame);
-      this.#seek(this.player.time >= this.clip.duration ? 0 : this.player.time);
+      // Not by the clock: it may stand a little before the end.
+      this.#seek(finished ? 0 : this.player.time);
       this.#named();
     });
     this.#playing = true;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import soundfile
 import torch
-from threaded import in_thread
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
@@ -23,10 +20,11 @@ from model.checkpoint import Checkpoint, baseline_search
 from model.config import CaptionerConfig
 from model.contracts import Adapter, Decoder, DiffBlock, Encoder, Parts
 from model.types import Difference, Encoded, Sequences
+from tests.support.audio import by_soundfile
+from tests.support.threaded import in_thread
 from training.captions.tokenizer import train_tokenizer
 from training.fit import Budget, Stage, fit
 from training.losses import Captioning
-from training.samples.pairs import collate
 
 FRAME = 800
 
@@ -145,7 +143,7 @@ def test_they_are_trained(
 ) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     budget = Budget(steps=2, batch_size=2, learning_rate=1e-2, warmup_steps=0, workers=0)
-    fit(Stage("own", Captioning(model), "", Samples(tokenizer), collate, budget), tmp_path)
+    fit(Stage("own", Samples(tokenizer), Captioning(model), "", budget), tmp_path)
     assert (tmp_path / "own" / "checkpoint-2").is_dir()
     still = [name for name, value in model.state_dict().items() if torch.equal(value, before[name])]
     assert before
@@ -164,13 +162,11 @@ class Samples(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         clip = torch.rand(4000 + index, generator=torch.Generator().manual_seed(index)) - 0.5
         return {
-            "samples": clip,
+            "input": clip,
             "reference": clip.flip(0) if index % 2 else None,
             "tokens": self.tokens,
         }
 
 
 def wav(samples: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, 8000, subtype="FLOAT", format="WAV")
-    return file.getvalue()
+    return by_soundfile(samples, 8000, "WAV", "FLOAT")
