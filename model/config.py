@@ -166,7 +166,7 @@ class PartsConfig(Strict):
 
 
 class SectionsConfig(PartsConfig):
-    """All that a ``config.json`` says of ours: the parts, and which of their weights are others'."""
+    """All of ours in a ``config.json``: the parts, and which of their weights are others'."""
 
     fetched: FetchedConfig | None = None
     """None: the checkpoint is whole."""
