@@ -27,13 +27,16 @@ def caption(case: Case, answers: Sequence[Answer]) -> Naming:
     return Naming(named(answers[0]["caption"]), case.wanted, case.unwanted)
 
 
-def rule(case: Case, answers: Sequence[Answer]) -> Naming:
+def rule(case: Case, answers: Sequence[Answer]) -> Naming | None:
     """What the rule on events names, from the sounds of the mixture and of the reference alone.
 
     Each sound of the mixture is turned down by twice its score in the reference; the likeliest is
-    named, by its label, if anything is left. A mask that is worth its weights does better.
+    named, by its label, if anything is left. A mask that is worth its weights does better. None
+    where the service tells no sounds.
     """
-    mixture, reference = ({s["label"]: s["score"] for s in a.get("sounds", ())} for a in answers)
+    if "sounds" not in answers[0]:
+        return None
+    mixture, reference = ({s["label"]: s["score"] for s in a["sounds"]} for a in answers)
     left = {
         label: score - TURNED_DOWN * reference.get(label, 0.0) for label, score in mixture.items()
     }
@@ -69,9 +72,12 @@ def moments(case: Case, answers: Sequence[Answer]) -> float | None:
 
 
 def opinions(case: Case, answers: Sequence[Answer]) -> Opinions | None:
-    """The scores of AudioSet's kinds [K], 0 where none is told, and ``truth`` [K]."""
+    """The scores of AudioSet's kinds [K], 0 where none is told, and ``truth`` [K].
+
+    None where the service tells no sounds.
+    """
     assert case.truth is not None
-    if not answers[0].get("sounds"):
+    if "sounds" not in answers[0]:
         return None
     told = {sound["label"]: sound["score"] for sound in answers[0]["sounds"]}
     return np.array([told.get(label, 0.0) for label in AUDIOSET], np.float32), case.truth()

@@ -37,6 +37,7 @@ def test_the_rule_turns_down_what_the_reference_has(
     mixture: dict[str, float], reference: dict[str, float], named: str | None
 ) -> None:
     found = judges.rule(DOG, [said(**mixture), said(**reference)])
+    assert found is not None
     assert found.named == ((named,) if named else ())
     assert found.right == (named == "Dog")
     assert found.leaks == (named == "Rain")
@@ -80,7 +81,15 @@ def test_opinions_are_scores_of_all_kinds() -> None:
     assert scores[0] == 0.25  # Speech is AudioSet's first
     assert scores[AUDIOSET.index("Dog")] == 0.5
     assert scores.sum() == 0.75
-    assert judges.opinions(case, [{"caption": "from a service without events"}]) is None
+    nothing = judges.opinions(case, [said()])
+    assert nothing is not None
+    assert not nothing[0].any()
+
+
+def test_what_hangs_on_sounds_is_not_judged_where_the_service_tells_none() -> None:
+    without: Answer = {"caption": "a dog barks"}
+    assert judges.rule(DOG, [without, without]) is None
+    assert judges.opinions(Case("a", list, truth=lambda: np.zeros(1)), [without]) is None
 
 
 def test_scores_of_a_caption() -> None:
