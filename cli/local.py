@@ -30,7 +30,9 @@ class LocalModel:
         captioner: AnyCaptioner,
         settings: EngineSettings,
         options: GenerationOptions,
+        *,
         both: bool,
+        events: bool,
     ) -> None:
         """Raises OptionsError if the options cannot be met."""
         captioner.check(options)
@@ -39,6 +41,7 @@ class LocalModel:
         self._engine = Engine(own, captioner, Unobserved())
         self._options = options
         self._both = both
+        self._events = events
 
     async def __aenter__(self) -> None:
         """Start the model thread, which warms up while the first files are decoded."""
@@ -58,4 +61,4 @@ class LocalModel:
             raise AudiodiffError("the model thread died; see above") from error
         except Exception as error:
             raise Failed(str(error) or type(error).__name__) from error
-        return answer.to_json()
+        return answer.to_json(events=self._events)

@@ -149,12 +149,14 @@ def _describer(args: argparse.Namespace) -> Describer:
             args.parser.error(f"{', '.join(extra)}: with --url, the service decides")
         from cli.remote import RemoteService
 
-        return RemoteService(args.url, args.api_key, search, args.both)
+        return RemoteService(args.url, args.api_key, search, both=args.both, events=args.events)
     settings = options.settings(args)
     from cli.local import LocalModel
 
-    captioner = _load(settings)
-    return LocalModel(captioner, settings.engine, GenerationOptions(**search), args.both)
+    generation = GenerationOptions(**search)
+    return LocalModel(
+        _load(settings), settings.engine, generation, both=args.both, events=args.events
+    )
 
 
 def _load(settings: Settings) -> Captioner:
@@ -266,6 +268,9 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         "--json",
         action="store_true",
         help="Print one JSON object per line: path and fields of the HTTP API, or path and error.",
+    )
+    parser.add_argument(
+        "--events", action="store_true", help="With --json: say when each sound is heard."
     )
     for name, help_text in SEARCH.items():
         parser.add_argument(options.flag(name), type=int, metavar="N", help=help_text)

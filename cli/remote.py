@@ -25,7 +25,13 @@ class RemoteService:
     in_flight = 8
 
     def __init__(
-        self, url: str, api_key: str | None, search: Mapping[str, int], both: bool
+        self,
+        url: str,
+        api_key: str | None,
+        search: Mapping[str, int],
+        *,
+        both: bool,
+        events: bool,
     ) -> None:
         """Raises OptionsError if the URL is none."""
         headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
@@ -37,8 +43,8 @@ class RemoteService:
             raise OptionsError(f"--url must be like http://127.0.0.1:8000, not {url}")
         self._url = url
         self._data = {name: str(value) for name, value in search.items()}
-        if both:
-            self._data["both"] = "true"
+        flags = {"both": both, "events": events}
+        self._data |= {name: "true" for name, wanted in flags.items() if wanted}
         self._met = False
 
     async def __aenter__(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model.types import Description, SourceInfo
+from model.types import Description, Sound, SourceInfo
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,16 @@ class Answer:
     batch_size: int
     """Clips in the batch."""
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API has it, without what tells of the HTTP request (id, timing)."""
-        best, *reverse = map(_described, self.descriptions)
+    def to_json(self, *, events: bool) -> dict[str, Any]:
+        """As the HTTP API has it, without what tells of the HTTP request (id, timing).
+
+        With ``events``, each sound says when it is heard.
+        """
+        best, *reverse = (_described(one, events) for one in self.descriptions)
+        both = self.descriptions[0].shared
         return {
             **best,
+            **({} if both is None else {"shared": [_sound(sound, events) for sound in both]}),
             **{
                 "audio" if field == "file" else field: asdict(source)
                 for field, source in self.sources.items()
@@ -38,14 +43,18 @@ class Answer:
         }
 
 
-def _described(description: Description) -> dict[str, Any]:
+def _described(description: Description, events: bool) -> dict[str, Any]:
     """The best caption, its alternatives, the sounds, and the timeline of a difference."""
     first, *others = ({"caption": one.text, "score": one.score} for one in description.captions)
-    timeline, both = description.timeline, description.shared
+    timeline = description.timeline
     return {
         **first,
         "alternatives": others,
-        "sounds": [asdict(sound) for sound in description.sounds],
+        "sounds": [_sound(sound, events) for sound in description.sounds],
         **({} if timeline is None else {"timeline": [asdict(segment) for segment in timeline]}),
-        **({} if both is None else {"shared": [asdict(sound) for sound in both]}),
     }
+
+
+def _sound(sound: Sound, events: bool) -> dict[str, Any]:
+    when = {"events": [asdict(interval) for interval in sound.events]} if events else {}
+    return {"label": sound.label, "score": sound.score, **when}

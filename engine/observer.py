@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 
@@ -25,6 +25,9 @@ class Observer(Protocol):
     def generated(self, tokens: int) -> None:
         """So many tokens were generated."""
 
+    def heard(self, labels: Iterable[str]) -> None:
+        """Sounds of these labels, all of them the checkpoint's own, were told of."""
+
 
 class Unobserved:
     """The observer where nobody counts."""
@@ -39,4 +42,7 @@ class Unobserved:
         """Forget it."""
 
     def generated(self, tokens: int) -> None:
+        """Forget it."""
+
+    def heard(self, labels: Iterable[str]) -> None:
         """Forget it."""

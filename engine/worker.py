@@ -117,6 +117,7 @@ class Worker:
             flat = self._captioner.describe([p for i in members for p in pairs[i]], options)
             generate_s = time.monotonic() - began - encode_s
             self._observer.generated(sum(c.tokens for d in flat for c in d.captions))
+            self._observer.heard(sound.label for d in flat for sound in d.sounds)
             described = _deal(flat, [len(pairs[i]) for i in members])
             for i, descriptions in zip(members, described, strict=True):
                 queue_s = began - jobs[i].queued_at

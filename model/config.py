@@ -166,7 +166,7 @@ class PartsConfig(Strict):
 
 
 class SectionsConfig(PartsConfig):
-    """All of ours in a ``config.json``: the parts, and which of their weights are others'."""
+    """All that ``config.json`` says of ours: the parts, and whose weights are elsewhere."""
 
     fetched: FetchedConfig | None = None
     """None: the checkpoint is whole."""

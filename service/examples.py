@@ -5,12 +5,15 @@ from __future__ import annotations
 _MODEL = {"name": "masking-esc50", "revision": "3f9a1c"}
 _OGG = {"duration_s": 5.0, "sample_rate": 44100, "channels": 1, "format": "ogg"}
 _WAV = {"duration_s": 8.2, "sample_rate": 48000, "channels": 2, "format": "wav"}
+_DOG = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.32, "end_s": 1.6}]}
+_RAIN = {"label": "Rain", "score": 0.41, "events": [{"start_s": 0.0, "end_s": 5.0}]}
 
 CAPTION: dict[str, object] = {
     "id": "9f2c7d1e8a",
     "caption": "a dog is barking",
     "score": -0.31,
     "alternatives": [{"caption": "a dog barks twice", "score": -0.55}],
+    "sounds": [_DOG, _RAIN],
     "audio": _OGG,
     "model": _MODEL,
     "timing_ms": {"decode": 3.1, "queue": 0.4, "encode": 6.0, "generate": 14.2, "total": 24.9},
@@ -21,15 +24,18 @@ DIFFERENCE: dict[str, object] = {
     "caption": "a dog is barking",
     "score": -0.31,
     "alternatives": [],
+    "sounds": [_DOG],
     "timeline": [{"start_s": 0.0, "end_s": 1.28, "kept": 0.91}],
+    "shared": [_RAIN],
     "input": _OGG,
     "reference": _WAV,
     "model": _MODEL,
     "timing_ms": {"decode": 4.0, "queue": 0.4, "encode": 9.5, "generate": 15.0, "total": 30.1},
     "reverse": {
-        "caption": "rain is falling",
+        "caption": "a bell is ringing",
         "score": -0.42,
         "alternatives": [],
+        "sounds": [{"label": "Bell", "score": 0.62, "events": [{"start_s": 2.24, "end_s": 4.8}]}],
         "timeline": [{"start_s": 0.0, "end_s": 1.28, "kept": 0.4}],
     },
 }

@@ -62,6 +62,8 @@ class Form(BaseModel):
         json_schema_extra=_not_null,
     )
 
+    events: bool = Field(False, description="Whether to say when each sound is heard.")
+
     @field_validator("num_captions")
     @classmethod
     def _within_beams(cls, value: int, info: ValidationInfo) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -67,6 +67,13 @@ class Metrics:
         self._tokens = Counter(
             "generated_tokens", "Tokens generated.", (), prefix, registry=registry
         )
+        self._sounds = Counter(
+            "sounds",
+            "Sounds told of: heard in a clip, or new in it.",
+            ["label"],
+            prefix,
+            registry=registry,
+        )
         self._rejections = Counter(
             "rejections",
             "Requests for a caption or a difference that got a problem instead.",
@@ -126,6 +133,11 @@ class Metrics:
     def generated(self, tokens: int) -> None:
         """Count generated tokens."""
         self._tokens.inc(tokens)
+
+    def heard(self, labels: Iterable[str]) -> None:
+        """Count sounds by their label, of which there are as many as the checkpoint knows."""
+        for label in labels:
+            self._sounds.labels(label).inc()
 
     def request(self, record: Record) -> None:
         """Count a request at its end."""

@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 
 def add_routes(app: FastAPI, settings: Settings) -> None:
-    """Give the app its endpoints; keys, where there are any, guard the two that compute."""
+    """Give the app its endpoints; keys, where there are any, guard the two that compute.
+
+    What was not asked for, as the reverse or a sound's events, stays unset and out of an answer.
+    """
     inference = APIRouter(
         tags=["inference"], dependencies=[Depends(require_key)] if settings.api_keys else []
     )
@@ -41,6 +44,7 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
         "/caption",
         responses=_answers(examples.CAPTION, refusals),
         openapi_extra=_body(CaptionForm),
+        response_model_exclude_unset=True,
     )(caption)
     inference.post(
         "/difference",
@@ -81,7 +85,6 @@ async def difference(request: Request) -> schemas.DifferenceResponse:
 
     `curl -F input=@now.wav -F reference=@before.wav localhost:8000/difference`
     """
-    # Without a reverse it stays unset, and out of the answer.
     return schemas.DifferenceResponse(
         **await _answer(request, DifferenceForm, "input", "reference")
     )
@@ -111,7 +114,7 @@ async def _answer(request: Request, kind: type[Form], *fields: str) -> dict[str,
     record.audio_s = sum(source.duration_s for source in answer.sources.values())
     times = {**answer.stages, "total": record.seconds}
     timing = {stage: round(seconds * 1000, 3) for stage, seconds in times.items()}
-    return {**answer.to_json(), "id": record.id, "timing_ms": timing}
+    return {**answer.to_json(events=form.events), "id": record.id, "timing_ms": timing}
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -40,20 +40,44 @@ class Timing(BaseModel):
     total: float
 
 
-class Frame(BaseModel):
-    """How much of one encoder frame of the input the difference keeps."""
+class Interval(BaseModel):
+    """A stretch of a clip, in seconds."""
 
     start_s: float
     end_s: float
-    kept: float | None = Field(description="In [0, 1]; null for a block without a mask.")
+
+
+class Sound(BaseModel):
+    """A kind of sound that is heard."""
+
+    label: str = Field(description="AudioSet's name.")
+    score: float = Field(description="In [0, 1]: the probability where it is highest.")
+    events: list[Interval] | None = Field(
+        None, description="When it is heard; only where `events` was asked for."
+    )
+
+
+class Frame(BaseModel):
+    """One encoder frame of the input of a difference."""
+
+    start_s: float
+    end_s: float
+    kept: float | None = Field(
+        description="How much of that frame is new against the reference, in [0, 1]; null where "
+        "the model does not say."
+    )
 
 
 class Captioned(BaseModel):
-    """The best caption and its alternatives, best first."""
+    """The best caption, its alternatives and the sounds, best first."""
 
     caption: str
     score: float = Field(description="Mean log-probability per generated token.")
     alternatives: list[Alternative]
+    sounds: list[Sound] = Field(
+        description="Up to ten kinds of sound that are heard, or for a difference new, best "
+        "first; empty for a checkpoint that knows captions only."
+    )
 
 
 class Direction(Captioned):
@@ -75,6 +99,7 @@ class DifferenceResponse(Direction):
     """Answer of POST /difference; ``reverse`` only when both directions were asked for."""
 
     id: str
+    shared: list[Sound] = Field(description="The sounds that input and reference both have.")
     input: Audio
     reference: Audio
     model: Model

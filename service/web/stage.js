@@ -2,6 +2,7 @@
 
 import { key } from "./api.js";
 import { $, el } from "./dom.js";
+import { chips } from "./sounds.js";
 import { percent } from "./words.js";
 
 const STAGES = ["decode", "queue", "encode", "generate"];
@@ -62,8 +63,9 @@ export class Stage {
     this.#fill("done", [
       el("h2", { class: "hidden", id: "headline" }, "What is heard"),
       el("div", { class: "statements", "data-count": blocks.length }, blocks),
+      both(answer.shared ?? []),
       details(answer),
-    ]);
+    ].filter((part) => part !== null));
     this.#status.textContent = statements.map(({ kicker, said }) => `${kicker}: ${said.caption}.`).join(" ");
   }
 
@@ -89,15 +91,22 @@ export class Stage {
   }
 }
 
-function statement(letter, kicker, { caption, score, alternatives }) {
+function statement(letter, kicker, { caption, score, alternatives, sounds }) {
   return el("article", { class: "statement", "data-letter": letter },
     el("h3", { class: "kicker" }, el("span", { class: "badge", "aria-hidden": "true" }, letter), kicker),
     el("p", { class: "caption" }, caption),
     confidence(score),
+    chips(sounds, `${kicker}: sounds`),
     alternatives.length ? el("h4", {}, "In other words") : null,
     el("ol", { class: "others" }, alternatives.map((other) =>
       el("li", {}, el("span", {}, other.caption), el("span", { class: "score" }, figure(other.score))))),
   );
+}
+
+/** The sounds that are in both clips, or null. */
+function both(shared) {
+  const list = chips(shared, "Both have: sounds");
+  return list && el("div", { class: "both" }, el("h3", { class: "kicker" }, "Both have"), list);
 }
 
 /** The score as the service gives it, and as a bar. */

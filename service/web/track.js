@@ -4,6 +4,7 @@ import { $, el, seconds } from "./dom.js";
 import { height } from "./mel.js";
 import { MASK, MASK_TOP, SPECTROGRAM, SPECTROGRAM_TOP, paint } from "./picture.js";
 import { record } from "./recorder.js";
+import { Lanes } from "./sounds.js";
 import { maskSentence, masked, soundSentence, tableRows } from "./words.js";
 
 const STEP_S = 0.1;
@@ -14,6 +15,7 @@ const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600];
 export class Track extends EventTarget {
   clip = null;
   #timeline = null;
+  #sounds = [];
   #position = 0;
   #recording = null;
   #recorded = 0;
@@ -35,6 +37,8 @@ export class Track extends EventTarget {
     $(".scroll", section).setAttribute("aria-label", `Clip ${letter} in numbers`);
     this.lane = $(".lane", section);
     this.lane.setAttribute("aria-label", `Position in clip ${letter}: Enter plays, arrows move`);
+    $(".lanes", section).setAttribute("aria-label", `Sounds in clip ${letter}: Enter plays, arrows move`);
+    this.lanes = new Lanes($(".lanes", section), (time) => this.#play(time));
     this.#listen();
     this.clear();
   }
@@ -65,23 +69,30 @@ export class Track extends EventTarget {
     if (focused) $("input", this.element).focus();
   }
 
-  /** What the service says of it: the audio's facts, and the mask over it or null. */
-  describe(audio, timeline) {
+  /**
+   * What the service says of it: the audio's facts, the sounds that are heard or new in it with what
+   * is to be said where there are none, or the mask over it.
+   */
+  describe(audio, { sounds = [], nothing = null, timeline = null }) {
     const channels = { 1: "mono", 2: "stereo" }[audio.channels] ?? `${audio.channels} channels`;
     $(".facts", this.element).textContent =
       `${seconds(audio.duration_s)} · ${(audio.sample_rate / 1000).toFixed(1)} kHz · ${channels} · ${audio.format}`;
     this.#timeline = timeline;
-    if (this.clip.picture) this.#note(maskSentence(timeline));
+    this.#sounds = sounds;
+    if (!this.clip.picture) return;
+    this.lanes.show(sounds, this.clip.duration);
+    this.#note(sounds.length ? null : nothing ?? maskSentence(timeline));
   }
 
   /** Paint, on an axis that both clips share; `peak` is the level of the strongest colour. */
   draw(span, peak) {
     if (!this.clip?.picture) return;
-    this.span = span;
+    this.span = this.lanes.span = span;
     paint($("canvas", this.lane), this.clip, { span, peak, timeline: this.#timeline });
     this.#label(span);
     $(".words p", this.element).textContent = soundSentence(this.clip, this.limits.top);
-    $(".words table", this.element).replaceChildren(...tableRows(this.clip, this.#timeline, this.limits.top));
+    $(".words table", this.element).replaceChildren(
+      ...tableRows(this.clip, { timeline: this.#timeline, sounds: this.#sounds }, this.limits.top));
     this.#seek(this.#position);
   }
 
@@ -121,7 +132,7 @@ export class Track extends EventTarget {
 
   #place(time) {
     const share = Math.min(time, this.clip.duration) / (this.span ?? this.clip.duration);
-    $(".playhead", this.lane).style.insetInlineStart = `${100 * share}%`;
+    $(".playhead", this.element).style.insetInlineStart = `${100 * share}%`;
   }
 
   #named() {
@@ -189,6 +200,8 @@ export class Track extends EventTarget {
     if (this.#playing) this.player.stop();
     this.clip = null;
     this.#timeline = null;
+    this.#sounds = [];
+    this.lanes.clear();
     this.#position = 0;
     this.#named();
     $(".facts", this.element).textContent = "";

@@ -48,22 +48,29 @@ export function soundSentence({ duration, picture }, top) {
   );
 }
 
-/** The rows of the table: one per frame of the timeline, or ten equal parts without one. */
-export function tableRows({ duration, picture }, timeline, top) {
+/** The rows of the table: one per frame of the mask, or ten equal parts without one. */
+export function tableRows({ duration, picture }, { timeline, sounds }, top) {
   const frames = masked(timeline);
   const parts = frames.length
     ? frames
     : Array.from({ length: PARTS }, (_, i) => ({ start_s: (i * duration) / PARTS, end_s: ((i + 1) * duration) / PARTS }));
-  const titles = ["Time", "Loudest around", "Level", ...(frames.length ? ["Kept by the mask"] : [])];
+  const titles = ["Time", "Loudest around", "Level", ...(frames.length ? ["Kept by the mask"] : []), ...(sounds.length ? ["Sounds"] : [])];
   const head = el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col" }, title))));
   const rows = parts.map(({ start_s, end_s, kept }) => {
     const [first, last] = [start_s, end_s].map((time) => Math.round((time / duration) * picture.columns));
     const { level, frequency } = loudest(picture, first, Math.min(last, picture.columns), duration, top);
     const cells = [hertz(frequency), `${Math.round(level)} dB`.replace("-", "−")];
     if (kept !== undefined) cells.push(percent(kept));
+    if (sounds.length) cells.push(during(sounds, start_s, end_s) || "–");
     return el("tr", {}, el("th", { scope: "row" }, span(start_s, end_s)), cells.map((cell) => el("td", {}, cell)));
   });
   return [head, el("tbody", {}, rows)];
+}
+
+/** The sounds that are heard between two times. */
+function during(sounds, from, to) {
+  const heard = ({ events }) => events.some(({ start_s, end_s }) => start_s < to && end_s > from);
+  return sounds.filter(heard).map(({ label }) => label).join("; ");
 }
 
 function loudest({ values, columns, bands }, first, last, duration, top) {

@@ -26,9 +26,16 @@ KEPT = (0.25, 0.85)
 
 
 class Hearing(FakeCaptioner):
-    """Decodes for real; of a clip of two seconds it says "sound 2"."""
+    """Decodes for real; of a clip of two seconds it says "sound 2", and of kinds of sound nothing.
+
+    Unless it ``tells`` of them, as checkpoints with an event head do.
+    """
 
     sample_rate = RATE
+
+    def __init__(self, tells: bool = False) -> None:
+        super().__init__()
+        self._tells = tells
 
     def prepare(self, data: bytes, limits: audio.DecodeLimits) -> Waveform:
         clip = audio.decode(data, RATE, limits)
@@ -38,16 +45,19 @@ class Hearing(FakeCaptioner):
         self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
     ) -> list[Description]:
         timeline = tuple(Segment(i / 2, (i + 1) / 2, kept) for i, kept in enumerate(KEPT))
-        return [
+        described = [
             replace(said, timeline=said.timeline and timeline)
             for said in super().describe(pairs, options)
         ]
+        if self._tells:
+            return described
+        return [replace(said, sounds=(), shared=said.shared and ()) for said in described]
 
 
 @contextmanager
-def hearing(**settings: Any) -> Iterator[tuple[Hearing, str]]:
+def hearing(tells: bool = False, **settings: Any) -> Iterator[tuple[Hearing, str]]:
     """A service in a thread: its pipeline, and its address."""
-    pipeline = Hearing()
+    pipeline = Hearing(tells)
     with in_thread(pipeline, **{"cache_mb": 0, **settings}) as port:
         yield pipeline, f"http://127.0.0.1:{port}"
 

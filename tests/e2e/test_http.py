@@ -92,6 +92,7 @@ def test_caption(shared: Service) -> None:
             {"caption": "sound 7, take 1", "score": -0.5},
             {"caption": "sound 7, take 2", "score": -0.75},
         ],
+        "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
         "audio": {"duration_s": 2.5, "sample_rate": 44100, "channels": 2, "format": "json"},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
@@ -119,10 +120,12 @@ def test_difference(shared: Service) -> None:
         "caption": "sound 8 without 9",
         "score": -0.25,
         "alternatives": [],
+        "sounds": [{"label": "Dog", "score": 0.87}],
         "timeline": [
             {"start_s": 0.0, "end_s": 0.5, "kept": 0.75},
             {"start_s": 0.5, "end_s": 1.0, "kept": None},
         ],
+        "shared": [{"label": "Rain", "score": 0.41}],
         "input": {"duration_s": 2.0, "sample_rate": 44100, "channels": 2, "format": "json"},
         "reference": {"duration_s": 1.0, "sample_rate": 44100, "channels": 2, "format": "json"},
         "model": {"name": "fake", "revision": "0123abcd"},
@@ -134,10 +137,19 @@ def test_both_directions(shared: Service) -> None:
     body = shared.difference(clip(8), clip(9), both="true", num_captions=2).json()
     assert body["caption"] == "sound 8 without 9"
     reverse = body["reverse"]
-    assert set(reverse) == {"caption", "score", "alternatives", "timeline"}
+    assert set(reverse) == {"caption", "score", "alternatives", "sounds", "timeline"}
     assert reverse["caption"] == "sound 9 without 8"
     assert reverse["alternatives"] == [{"caption": "sound 9 without 8, take 1", "score": -0.5}]
     assert len(reverse["timeline"]) == 2
+
+
+def test_sounds_say_when_they_are_heard_if_asked(shared: Service) -> None:
+    dog = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.0, "end_s": 0.5}]}
+    twice = [{"start_s": 0.0, "end_s": 0.25}, {"start_s": 0.5, "end_s": 1.0}]
+    rain = {"label": "Rain", "score": 0.41, "events": twice}
+    assert shared.caption(clip(7), events="true").json()["sounds"] == [dog, rain]
+    body = shared.difference(clip(8), clip(9), both="true", events="true").json()
+    assert (body["sounds"], body["shared"], body["reverse"]["sounds"]) == ([dog], [rain], [dog])
 
 
 def test_files_of_more_than_a_mebibyte() -> None:
@@ -215,6 +227,7 @@ def test_a_malformed_body(shared: Service, headers: dict[str, str], body: bytes)
         ("max_new_tokens", "0"),
         ("max_new_tokens", "101"),
         ("max_new_tokens", "1.5"),
+        ("events", "when"),
         ("nun_beams", "1"),
     ],
 )
@@ -477,6 +490,8 @@ def test_metrics_equal_what_was_sent() -> None:
         assert metric("audio_seconds_total", endpoint="/caption") == 24
         assert metric("audio_seconds_total", endpoint="/difference") == 25
         assert metric("generated_tokens_total") == 3 * 17
+        assert metric("sounds_total", label="Dog") == 17
+        assert metric("sounds_total", label="Rain") == 12, "what both have is not new"
         assert metric("rejections_total", reason="unsupported-format") == 3
         assert metric("batch_size_sum") == 12 + 2 * 5
         assert metric("cache_misses_total") == 2

@@ -47,6 +47,20 @@ def service() -> Iterator[tuple[Hearing, str]]:
         yield service
 
 
+@pytest.fixture(scope="module")
+def telling() -> Iterator[tuple[Hearing, str]]:
+    """A service whose checkpoint tells of sounds."""
+    with hearing(tells=True) as service:
+        yield service
+
+
+@pytest.fixture
+def told(browser: Browser, telling: tuple[Hearing, str]) -> Iterator[Page]:
+    """Its page."""
+    with visit(browser, telling[1]) as page:
+        yield page
+
+
 @pytest.fixture
 def page(browser: Browser, service: tuple[Hearing, str]) -> Iterator[Page]:
     with visit(browser, service[1]) as page:
@@ -63,6 +77,15 @@ def choose(page: Page, letter: str, seconds: float, name: str = "tone.wav") -> N
 
 def said(page: Page, *captions: str) -> None:
     expect(page.locator(".caption")).to_have_text([*captions])
+
+
+def stretches(page: Page, letter: str) -> Locator:
+    """The stretches of the sounds in a clip's lanes."""
+    return track(page, letter).get_by_role("list", name="Sounds in clip").get_by_role("button")
+
+
+def names(buttons: Locator) -> list[str]:
+    return [button.get_attribute("aria-label") or "" for button in buttons.all()]
 
 
 def lane(page: Page, letter: str) -> Locator:
@@ -264,6 +287,89 @@ def test_with_the_keyboard_alone(page: Page) -> None:
     expect(track(page, "A").locator(".name")).to_have_text("knocks.flac")
 
 
+# -- the sounds -------------------------------------------------------------------------------
+
+DOG = "Dog, 87 %, 0.0 to 0.5 s"
+RAIN = ("Rain, 41 %, 0.0 to 0.3 s", "Rain, 41 %, 0.5 to 1.0 s")
+
+
+def test_sounds_are_told_of_with_their_scores_and_times(told: Page) -> None:
+    height = "canvas => canvas.clientHeight"
+    choose(told, "A", 2)
+    said(told, "sound 2")
+    expect(told.get_by_role("list", name="Heard in A: sounds").locator("li")).to_have_text(
+        ["Dog87 %", "Rain41 %"]
+    )
+    assert names(stretches(told, "A")) == [DOG, *RAIN]
+    canvas = lane(told, "A").locator("canvas").bounding_box()
+    dog, _, rain = (button.bounding_box() for button in stretches(told, "A").all())
+    assert canvas
+    assert dog
+    assert rain
+    assert [dog["x"], dog["width"]] == pytest.approx([canvas["x"], canvas["width"] / 4], abs=1)
+    assert rain["x"] == pytest.approx(canvas["x"] + canvas["width"] / 4, abs=1)
+    assert canvas["y"] + canvas["height"] <= dog["y"] < dog["y"] + dog["height"] <= rain["y"]
+    track(told, "A").locator("summary").click()
+    rows = track(told, "A").locator("tbody tr")
+    expect(rows.nth(0)).to_contain_text("Dog; Rain")
+    expect(rows.nth(2)).to_have_text(re.compile("Dog; Rain$"))  # 0.4 to 0.6 s
+    expect(rows.nth(9)).to_have_text(re.compile("–$"))
+    before = lane(told, "A").locator("canvas").evaluate(height)
+    choose(told, "B", 1)
+    said(told, "sound 2 without 1", "sound 1 without 2")
+    for letter, other in ("AB", "BA"):
+        new = told.get_by_role("list", name=f"In {letter} and not in {other}: sounds")
+        expect(new.locator("li")).to_have_text(["Dog87 %"])
+        assert names(stretches(told, letter)) == [DOG]
+        # There is no mask in the way, and the picture does not move for the lanes.
+        assert lane(told, letter).locator("canvas").evaluate(height) == before
+    expect(told.get_by_role("list", name="Both have: sounds").locator("li")).to_have_text(
+        ["Rain41 %"]
+    )
+    expect(told.locator(".note:visible")).to_have_count(0)
+
+
+def test_where_nothing_is_new_the_page_says_so(told: Page) -> None:
+    choose(told, "A", 2)
+    choose(told, "B", 2)
+    said(told, "sound 2 without 2", "sound 2 without 2")
+    expect(told.locator(".note:visible")).to_have_text(["No sound here is new."] * 2)
+    expect(told.locator(".heard")).to_have_count(1)  # what both have
+    expect(told.locator(".lanes:visible")).to_have_count(0)
+
+
+def test_without_sounds_there_is_the_mask_alone(page: Page) -> None:
+    choose(page, "A", 2)
+    choose(page, "B", 1)
+    said(page, "sound 2 without 1", "sound 1 without 2")
+    expect(page.locator(".heard, .both, .lanes:visible")).to_have_count(0)
+    expect(page.locator(".gutter", has_text="Mask")).to_have_count(2)
+
+
+def test_a_sound_is_played_by_its_lane(told: Page) -> None:
+    def began(letter: str) -> float:
+        told.get_by_role("button", name=f"Pause clip {letter}").click()
+        return position(told, letter)
+
+    choose(told, "A", 30)
+    said(told, "sound 30")
+    box = stretches(told, "A").last.bounding_box()
+    assert box
+    stretches(told, "A").last.click(position={"x": box["width"] - 1, "y": box["height"] / 2})
+    assert 0.9 <= began("A") < 30  # the end of 0.5 to 1.0 s, where it was clicked
+    stretches(told, "A").first.focus()
+    told.keyboard.press("ArrowDown")
+    expect(told.get_by_role("button", name=RAIN[0])).to_be_focused()
+    told.keyboard.press("ArrowRight")
+    expect(told.get_by_role("button", name=RAIN[1])).to_be_focused()
+    told.keyboard.press("Shift+Tab")  # all of them are one stop
+    expect(lane(told, "A")).to_be_focused()
+    told.keyboard.press("Tab")
+    expect(told.get_by_role("button", name=RAIN[1])).to_be_focused()
+    told.keyboard.press("Enter")
+    assert 0.5 <= began("A") < 30  # its beginning
+
+
 # -- when it goes wrong -----------------------------------------------------------------------
 
 
@@ -384,15 +490,18 @@ def test_more_than_the_service_takes(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("which", ["service", "telling"])
 def test_nothing_is_in_the_way_of_anybody(
-    browser: Browser, service: tuple[Hearing, str], scheme: str
+    browser: Browser, request: pytest.FixtureRequest, which: str, scheme: str
 ) -> None:
+    _, address = request.getfixturevalue(which)
+
     def check(page: Page) -> None:
         page.evaluate(SETTLED)
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
 
-    with visit(browser, service[1], refused=[415], color_scheme=scheme) as page:
+    with visit(browser, address, refused=[415], color_scheme=scheme) as page:
         check(page)
         choose(page, "A", 2)
         choose(page, "B", 1)
@@ -413,8 +522,8 @@ def test_nothing_is_in_the_way_of_anybody(
         check(page)
 
 
-def test_a_narrow_screen_shows_all_of_it(browser: Browser, service: tuple[Hearing, str]) -> None:
-    with visit(browser, service[1], viewport={"width": 320, "height": 640}) as page:
+def test_a_narrow_screen_shows_all_of_it(browser: Browser, telling: tuple[Hearing, str]) -> None:
+    with visit(browser, telling[1], viewport={"width": 320, "height": 640}) as page:
         for _ in range(2):
             assert page.evaluate("document.documentElement.scrollWidth") == 320
             page.get_by_role("button", name="Clock and telephone minus clock").click()

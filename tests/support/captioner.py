@@ -16,7 +16,9 @@ from model.types import (
     Description,
     Encoded,
     GenerationOptions,
+    Interval,
     Segment,
+    Sound,
     SourceInfo,
     Waveform,
 )
@@ -24,6 +26,9 @@ from model.types import (
 RATE = 100
 POISON, OUT_OF_MEMORY, FATAL = 666, 667, 668
 OWN_BEAMS = 4
+DOG = Sound("Dog", 0.87, (Interval(0.0, 0.5),))
+RAIN = Sound("Rain", 0.41, (Interval(0.0, 0.25), Interval(0.5, 1.0)))
+"""Every clip has both; of two that are not the same, the dog is new, and the rain is shared."""
 
 
 def clip(number: int, seconds: float = 1.0, error: str | None = None) -> bytes:
@@ -100,15 +105,17 @@ class FakeCaptioner:
         options: GenerationOptions, clip: Encoded, reference: Encoded | None
     ) -> Description:
         text = f"sound {_number(clip)}"
-        timeline = None
         if reference is not None:
             text += f" without {_number(reference)}"
-            timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
         captions = tuple(
             Caption(text if n == 0 else f"{text}, take {n}", -0.25 * (n + 1), tokens=3)
             for n in range(options.num_captions)
         )
-        return Description(captions, timeline)
+        if reference is None:
+            return Description(captions, None, (DOG, RAIN))
+        timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
+        new = () if _number(clip) == _number(reference) else (DOG,)
+        return Description(captions, timeline, new, (RAIN,))
 
 
 class HearingCaptioner(FakeCaptioner):

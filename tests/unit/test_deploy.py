@@ -196,6 +196,7 @@ def exposed() -> Mapping[str, set[str]]:
     metrics = Metrics()
     metrics.model("name", "revision", "cpu", "float32")
     metrics.batch([1.0], 1)
+    metrics.heard(["Dog"])
     for problem in (None, "queue-full", CLIENT_GONE):
         record = Record("id", endpoint="/caption", status=200, problem=problem, audio_s=1.0)
         record.stages["read"] = 0.1

@@ -406,6 +406,7 @@ def test_json_has_a_line_per_file_and_one_for_an_error(capsys: Capture, tmp_path
         "caption": "sound 1",
         "score": -0.25,
         "alternatives": [{"caption": "sound 1, take 1", "score": -0.5}],
+        "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
         "audio": {"duration_s": 1.0, "sample_rate": RATE, "channels": 1, "format": "wav"},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
@@ -456,19 +457,22 @@ def test_both_directions(capsys: Capture, tmp_path: Path) -> None:
         f"{first}: sound 2 without 1",
         f"{second}: sound 1 without 2",
     ]
-    assert audiodiff.main(["difference", first, second, "--both", "--json"]) == 0
+    assert audiodiff.main(["difference", first, second, "--both", "--json", "--events"]) == 0
     [line] = capsys.readouterr().out.splitlines()
     timeline = [
         {"start_s": 0.0, "end_s": 0.5, "kept": 0.75},
         {"start_s": 0.5, "end_s": 1.0, "kept": None},
     ]
-    said = {"score": -0.25, "alternatives": [], "timeline": timeline}
+    dog = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.0, "end_s": 0.5}]}
+    said = {"score": -0.25, "alternatives": [], "sounds": [dog], "timeline": timeline}
+    twice = [{"start_s": 0.0, "end_s": 0.25}, {"start_s": 0.5, "end_s": 1.0}]
     facts = {"sample_rate": RATE, "channels": 1, "format": "wav"}
     assert json.loads(line) == {
         "path": first,
         "reference_path": second,
         "caption": "sound 2 without 1",
         **said,
+        "shared": [{"label": "Rain", "score": 0.41, "events": twice}],
         "input": {"duration_s": 2.0, **facts},
         "reference": {"duration_s": 1.0, **facts},
         "model": {"name": "fake", "revision": "0123abcd"},

@@ -87,10 +87,22 @@ def test_what_is_sent_and_what_is_printed(
     assert b'name="num_beams"\r\n\r\n3\r\n' in body
     assert b"woof" in body
     assert b"num_captions" not in body
+    assert b"events" not in body
     assert b"dog.wav" not in body
     assert "authorization" not in request.headers
     kept = {name: ANSWER[name] for name in ("caption", "score", "alternatives", "audio")}
     assert json.loads(capsys.readouterr().out) == {"path": file, **kept}
+
+
+def test_when_sounds_are_heard_is_asked_for(
+    service: FakeService, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sounds = [{"label": "Dog", "score": 0.9, "events": [{"start_s": 0.0, "end_s": 1.0}]}]
+    service.answers = [httpx.Response(200, json=ANSWER | {"sounds": sounds})]
+    assert caption(file, "--json", "--events") == 0
+    [body] = service.bodies
+    assert b'name="events"\r\n\r\ntrue\r\n' in body
+    assert json.loads(capsys.readouterr().out)["sounds"] == sounds
 
 
 def test_a_difference_in_both_directions(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,6 +33,7 @@ class Counting(Unobserved):
         self.tokens = 0
         self.gauges: dict[str, Callable[[], float]] = {}
         self.models: list[tuple[str, ...]] = []
+        self.sounds: Counter[str] = Counter()
 
     def model(self, *what: str) -> None:
         self.models.append(what)
@@ -44,6 +46,9 @@ class Counting(Unobserved):
 
     def generated(self, tokens: int) -> None:
         self.tokens += tokens
+
+    def heard(self, labels: Iterable[str]) -> None:
+        self.sounds.update(labels)
 
 
 def run(
@@ -357,4 +362,5 @@ def test_an_observer_is_told_what_happens() -> None:
     assert observer.models == [("fake", "0123abcd", "cpu", "float32")]
     assert observer.batches == [([1.0], 1), ([3.0, 2.0], 2)]
     assert observer.tokens == 2 * 3
+    assert observer.sounds == {"Dog": 2, "Rain": 1}
     assert observer.gauges["device_memory_bytes"]() == 0

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine import errors as engine_errors
 from engine.answer import Answer
 from model import errors as model_errors
-from model.types import Caption, Description, Segment, SourceInfo
+from model.types import Caption, Description, Interval, Segment, Sound, SourceInfo
 from service import problems, schemas
 from service.app import create_app
 from service.logging import ConsoleFormatter, JsonFormatter
@@ -129,17 +129,21 @@ def test_keys_are_in_the_document_only_where_they_are_asked_for(app: FastAPI) ->
 def test_an_answer_has_each_field_of_its_response() -> None:
     source = SourceInfo(1.0, 44_100, 2, "wav")
     captions = (Caption("a dog", -0.5, 3), Caption("a cat", -0.75, 3))
-    said = Description(captions, None)
-    heard = Description(captions, (Segment(0.0, 0.5, None),))
+    sounds = (Sound("Dog", 0.5, (Interval(0.0, 0.5),)),)
+    said = Description(captions, None, sounds)
+    heard = Description(captions, (Segment(0.0, 0.5, None),), sounds, sounds)
     of_the_request = {"id": "1", "timing_ms": dict.fromkeys(schemas.Timing.model_fields, 1.0)}
     for kind, sources, descriptions in (
         (schemas.CaptionResponse, {"file": source}, [said]),
         (schemas.DifferenceResponse, {"input": source, "reference": source}, [heard, heard]),
     ):
-        body = Answer(sources, descriptions, "tiny", "0", {}, 1).to_json() | of_the_request
-        assert set(body) == set(kind.model_fields)
-        response = kind.model_validate(body, strict=True, extra="forbid")
-        assert response.model_dump() == body
+        answer = Answer(sources, descriptions, "tiny", "0", {}, 1)
+        for events in (False, True):
+            body = answer.to_json(events=events) | of_the_request
+            assert set(body) == set(kind.model_fields)
+            assert ("events" in body["sounds"][0]) is events
+            response = kind.model_validate(body, strict=True, extra="forbid")
+            assert response.model_dump(exclude_unset=True) == body
 
 
 # -- metrics ----------------------------------------------------------------------------------
@@ -152,7 +156,7 @@ def test_every_metric_of_the_contract_is_exposed(app: FastAPI) -> None:
     contract = (
         "requests request_seconds stage_seconds batch_size batch_padding_ratio queue_depth "
         "queue_audio_seconds audio_seconds generated_tokens rejections cancelled cache_hits "
-        "cache_misses model_info model_ready device_memory_bytes"
+        "cache_misses sounds model_info model_ready device_memory_bytes"
     )
     assert {f"audiodiff_{name}" for name in contract.split()} <= set(families)
     assert "process_resident_memory_bytes" in families
