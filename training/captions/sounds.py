@@ -106,7 +106,7 @@ def names(caption: str, label: str) -> bool:
     """
     if label not in LABELS:
         raise ValueError(f"unknown label {label!r}: see training/captions/audioset.json")
-    wanted = _as_good_as(label)
+    wanted = as_good_as(label)
     return any(
         mention.label in wanted or label in expand(mention.label)
         for mention in _parse(caption).mentions
@@ -286,7 +286,8 @@ def _span(match: Match) -> range:
 
 
 @cache
-def _as_good_as(label: str) -> frozenset[str]:
+def as_good_as(label: str) -> frozenset[str]:
+    """The labels that name ``label`` as well: itself, those near it, and its own cases."""
     groups = [group for group in read()["near"] if label in group]
     return frozenset({label, *read()["also"].get(label, ())}.union(*groups))
 
@@ -338,5 +339,5 @@ def _background(parsed: _Parsed) -> set[str]:
 
 def _of_one_thing(one: str, other: str) -> bool:
     """Whether labels told in one breath tell of the same: "birds chirp", "an engine idles"."""
-    near = one in _as_good_as(other) or other in _as_good_as(one)
+    near = one in as_good_as(other) or other in as_good_as(one)
     return near or one in expand(other) or other in expand(one)

@@ -11,7 +11,7 @@ from functools import cache
 from statistics import fmean
 
 from training.captions.ontology import expand, parents
-from training.captions.sounds import _as_good_as, mentions
+from training.captions.sounds import as_good_as, mentions
 
 Labels = tuple[str, ...]
 """Of one sound: any of them names it."""
@@ -25,7 +25,7 @@ def named(caption: str) -> Labels:
 @cache
 def says(mentioned: str, label: str) -> bool:
     """Whether to mention the one is to name the other, as ``captions.sounds.names`` has it."""
-    return mentioned in _as_good_as(label) or label in expand(mentioned)
+    return mentioned in as_good_as(label) or label in expand(mentioned)
 
 
 @cache
