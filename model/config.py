@@ -2,11 +2,13 @@
 
 A part's class is named after the part it configures, and its fields are that part's keywords.
 Defaults are the paper's full size (the DCASE 2023 task 6A baseline's network with the masking
-block of Audio Difference Learning, section 4.3.2); :func:`compact` is the bundled checkpoint's.
+block of Audio Difference Learning, section 4.3.2); :func:`compact` and :func:`hearing` are those of
+the checkpoints trained here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -216,7 +218,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
 
 
 def compact(vocab_size: int) -> CaptionerConfig:
-    """The bundled checkpoint's size: a quarter of CNN14's widths at 16 kHz, 0.32 s per frame."""
+    """A small one: a quarter of CNN14's widths at 16 kHz, 0.32 s per frame."""
     return CaptionerConfig(
         encoder=Cnn14Config(
             front_end=LogMelConfig(
@@ -226,6 +228,22 @@ def compact(vocab_size: int) -> CaptionerConfig:
             pools=((2, 2), (2, 2), (2, 2), (2, 2), (1, 2), (1, 2)),
             dropout=0.0,
         ),
+        decoder=BartDecoderConfig(
+            vocab_size=vocab_size, width=256, layers=3, heads=4, ffn=1024, max_positions=1024
+        ),
+    )
+
+
+def hearing(
+    vocab_size: int,
+    labels: Sequence[str],
+    encoder: MobileNetConfig | EfficientAtConfig | None = None,
+) -> CaptionerConfig:
+    """An encoder of pretrained hearing (None: ``mobilenet``), and events called ``labels``."""
+    return CaptionerConfig(
+        encoder=encoder or MobileNetConfig(),
+        adapter=NoAdapterConfig(),
+        events=EventsConfig(labels=tuple(labels)),
         decoder=BartDecoderConfig(
             vocab_size=vocab_size, width=256, layers=3, heads=4, ffn=1024, max_positions=1024
         ),

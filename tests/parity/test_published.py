@@ -142,7 +142,7 @@ def test_encoder_of_true_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     randomize(network)
     source, target = tmp_path / "audio_encoder.pth", tmp_path / "encoder"
     torch.save(network.state_dict(), source)
-    run(monkeypatch, "import-encoder", source, target)
+    run(monkeypatch, "import-encoder", "dcase2023", source, target)
     encoder = build(CaptionerConfig.from_pretrained(target))
     checkpoint.load_encoder(encoder, target)
     source.unlink()  # both are large

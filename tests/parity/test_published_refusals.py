@@ -88,7 +88,7 @@ def test_code_in_a_file_is_refused_and_not_run(
 ) -> None:
     torch.save({"bn0.weight": Unsafe(tmp_path / "ran")}, tmp_path / "unsafe.pth")
     paths = [str(tmp_path / name) for name in ("unsafe.pth", "ours")]
-    monkeypatch.setattr(sys, "argv", ["training", "import-encoder", *paths])
+    monkeypatch.setattr(sys, "argv", ["training", "import-encoder", "dcase2023", *paths])
     with pytest.raises(SystemExit, match=r"unsafe\.pth is refused"):
         command_line.main()
     assert not (tmp_path / "ran").exists()

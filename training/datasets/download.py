@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Never
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ class RemoteFile:
     size: int | None = None
     """Bytes."""
     md5: str | None = None
+    sha256: str | None = None
 
 
 def download(remote: RemoteFile, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Path:
@@ -46,7 +48,11 @@ def download(remote: RemoteFile, folder: Path, sleep: Callable[[float], None] = 
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{remote.name}.part"
     _fetch(remote, part, sleep)
-    _verify(remote, part)
+    try:
+        verify(remote, part)
+    except DataError as error:
+        part.unlink()
+        raise DataError(f"{error}; it was deleted, run the command again") from error
     return part.replace(target)
 
 
@@ -111,19 +117,20 @@ def _append(client: httpx.Client, remote: RemoteFile, part: Path, bar: tqdm[Neve
         raise httpx.RemoteProtocolError("the server ended early")
 
 
-def _verify(remote: RemoteFile, part: Path) -> None:
-    """Raises DataError, and deletes ``part``, if it is not what its publisher says."""
+def verify(remote: RemoteFile, file: Path) -> None:
+    """Raises DataError if ``file`` is missing or not what its publisher says."""
+    if not file.is_file():
+        raise DataError(f"{file} is missing")
     says = f"{urlsplit(remote.url).netloc} says"
-    with part.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if remote.size not in (None, _size(part)):
-        problem = f"it has {_size(part)} bytes, {says} {remote.size}"
-    elif remote.md5 not in (None, md5):
-        problem = f"md5 is {md5}, {says} {remote.md5}"
-    else:
-        return
-    part.unlink()
-    raise DataError(f"{remote.name}: {problem}; it was deleted, run the command again")
+    if remote.size not in (None, _size(file)):
+        raise DataError(f"{remote.name}: it has {_size(file)} bytes, {says} {remote.size}")
+    for name in ("md5", "sha256"):
+        if (wanted := getattr(remote, name)) is not None:
+            make = partial(hashlib.new, name, usedforsecurity=False)
+            with file.open("rb") as content:
+                found = hashlib.file_digest(content, make).hexdigest()
+            if found != wanted:
+                raise DataError(f"{remote.name}: {name} is {found}, {says} {wanted}")
 
 
 def _passing(response: httpx.Response) -> bool:

@@ -1,9 +1,16 @@
 """Recipes: one file per system."""
 
+from typing import Any
+
+from training.recipes.hearing import HEARING, PUBLISHED
 from training.recipes.masking import MASKING
 from training.recipes.recipe import Recipe
 
-RECIPES: dict[str, dict[str, Recipe]] = {"masking": {**MASKING}}
+RECIPES: dict[str, dict[str, Recipe[Any]]] = {
+    "masking": {**MASKING},
+    "hearing": {**HEARING},
+    "published": {**PUBLISHED},
+}
 """By the name and the scale that the command line gives."""
 
 __all__ = ["RECIPES", "Recipe"]

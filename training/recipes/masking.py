@@ -1,4 +1,4 @@
-"""The bundled checkpoint: a compact CNN14 and the masking block learn tags, then captions.
+"""A compact CNN14 and the masking block learn tags, then captions.
 
 The paper keeps its encoder, trained on far more sound, frozen throughout; ours learns on with the
 captions after a start with it frozen.
@@ -6,7 +6,9 @@ captions after a start with it frozen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,14 +19,28 @@ from model.config import compact
 from training.captions import grammar
 from training.captions.kinds import KINDS
 from training.captions.tokenizer import MAX_TOKENS, train_tokenizer
+from training.datasets.clotho import read as clotho
+from training.datasets.clotho.read import RenderableCaption
+from training.datasets.esc50 import read as esc50
 from training.fit import Budget, Stage
 from training.losses import Captioning, Comparing, Tagging
-from training.recipes.recipe import ALL_BUT_ENCODER, Plan, Sources
+from training.recipes.recipe import ALL_BUT_ENCODER, Data, Plan
 from training.samples.comparing import ComparingScenes
 from training.samples.pairs import CaptionPairs
 from training.samples.tagging import TaggingScenes
+from training.scenes.bank import SoundBank
 
 VOCAB_SIZE = 2000
+SAMPLE_RATE = 16_000
+FOLDS = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The data of a run."""
+
+    bank: SoundBank
+    human: Sequence[RenderableCaption]
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,16 @@ class Masking:
     joint_steps: int = 1800
     batch_size: int = 32
     workers: int = 1
+
+    def sources(self, data: Data, run_dir: Path) -> Sources:  # noqa: ARG002
+        """Recordings of ESC-50, and Clotho's captions that speak of nothing else."""
+        folds = data.folds or FOLDS
+        recordings = (
+            esc50.load(data.esc50, folds, SAMPLE_RATE, data.esc10_only) if data.esc50 else []
+        )
+        with_humans = recordings and not data.esc10_only
+        human = clotho.renderable(data.clotho, "development") if data.clotho and with_humans else []
+        return Sources(SoundBank(recordings, sample_rate=SAMPLE_RATE), human)
 
     def plan(self, sources: Sources, seed: int) -> Plan:
         """The compact model and its four stages."""

@@ -8,25 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from training.datasets.clotho.read import RenderableCaption
 from training.fit import Stage
-from training.scenes.bank import SoundBank
 
 ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
 """What is trainable of a ``Captioning`` whose encoder is frozen."""
 
+S = TypeVar("S")
+
 
 @dataclass(frozen=True)
-class Sources:
-    """The data of a run."""
+class Data:
+    """Where the data of a run lies; a folder that is None is gone without."""
 
-    bank: SoundBank
-    human: Sequence[RenderableCaption]
+    esc50: Path | None
+    clotho: Path | None
+    sounds: Path | None
+    audiocaps: Path | None
+    teacher: Path
+    """EfficientAT's weights."""
+    start: Path | None = None
+    """An encoder to start from, as ``import-encoder`` writes it; None takes the recipe's own."""
+    folds: Sequence[int] | None = None
+    """Of ESC-50, to train on; None takes the recipe's own."""
+    esc10_only: bool = False
+    """Of ESC-50 its CC BY subset alone, and no human captions."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,11 @@ class Plan:
     stages: Sequence[Stage]
 
 
-class Recipe(Protocol):
+class Recipe(Protocol[S]):
     """A recipe for scenes made on the fly: what ``python -m training train`` runs."""
 
-    def plan(self, sources: Sources, seed: int) -> Plan:
+    def sources(self, data: Data, run_dir: Path) -> S:
+        """Read what it learns from; what takes long is kept in the run's folder."""
+
+    def plan(self, sources: S, seed: int) -> Plan:
         """The same seed gives the same weights and samples."""

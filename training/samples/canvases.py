@@ -1,14 +1,14 @@
 """Canvases: one to three recordings mixed at random, and the teacher's opinion of the mixture.
 
-Every canvas is a function of the seed and its index alone. Its length is that of whole patches of
-the student, and the same for all: the teacher's squeeze-and-excitation hears the whole of it.
+Every canvas is a function of the seed and its index alone. All are of one length: the teacher's
+squeeze-and-excitation hears the whole of it.
 
-Shapes: S samples, W windows, K kinds, D features of the teacher.
+Shapes: S samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import soxr
@@ -16,56 +16,26 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model.encoders.efficientat import EfficientAtNetwork, KaldiLogMel
-from model.encoders.level import level
+from model.encoders.efficientat import FRAME, WINDOW
 from training.datasets.recording import Samples
 from training.samples.collate import Sample
+from training.samples.teacher import Teacher
 from training.scenes import augment
 from training.scenes.scene import active_span
 from training.scenes.store import SAMPLE_RATE, Store
 from training.scenes.synthetic import SOUNDS, synthesize
 
 FRAMES = 18
-"""Of 0.32 s: six patches."""
-LENGTH = FRAMES * SAMPLE_RATE * 32 // 100
-WINDOW = 6
-"""Frames that the teacher's opinion of a stretch is about; stretches lie side by side."""
+"""Six patches of the student's, three windows of the teacher's."""
+LENGTH = FRAMES * FRAME
 WINDOWS = tuple(range(0, FRAMES, WINDOW))
-
-
-class Teacher:
-    """EfficientAT's opinions of whole canvases and of windows of them."""
-
-    def __init__(self, weights: dict[str, Tensor]) -> None:
-        self.network = EfficientAtNetwork().eval()
-        self.network.load_state_dict(weights)
-        self.front_end = KaldiLogMel()
-
-    @torch.no_grad()
-    def __call__(self, samples: Samples) -> dict[str, Tensor]:
-        """[S] at 32 kHz -> ``clip`` [K], ``windows`` [W, K], ``features`` [D], half precision."""
-        heard = self._levelled(samples)
-        clip, features = self.network(self.front_end(heard))
-        windows, _ = self.network(self.front_end(heard.view(len(WINDOWS), -1)))
-        return {
-            "clip": clip[0].sigmoid().half(),
-            "windows": windows.sigmoid().half(),
-            "features": features[0].half(),
-        }
-
-    @torch.no_grad()
-    def clip(self, samples: Samples) -> Tensor:
-        """[S] at 32 kHz -> the opinion [K] of the whole alone."""
-        logits: Tensor = self.network(self.front_end(self._levelled(samples)))[0]
-        return logits[0].sigmoid()
-
-    def _levelled(self, samples: Samples) -> Tensor:
-        heard = torch.from_numpy(samples)[None]
-        return level(heard, torch.tensor([heard.shape[1]]), SAMPLE_RATE)
+"""The first frame of each window."""
+KNOWN = 0.7
+"""What is surely heard is at least as likely, whatever the teacher says."""
 
 
 class Canvases(Dataset[Sample]):
-    """``size`` canvases of recordings that ``numbers`` name."""
+    """Canvases of the recordings that ``numbers`` name."""
 
     def __init__(
         self,
@@ -73,42 +43,43 @@ class Canvases(Dataset[Sample]):
         numbers: Sequence[int],
         teacher: Teacher,
         *,
-        size: int,
+        sample_rate: int,
         seed: int,
-        label_targets: dict[int, Sequence[int]] | None = None,
+        known: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
-        """``label_targets``: recording -> kinds that are surely heard in it."""
+        """``sample_rate``: what the encoder hears; ``known``: recording -> kinds surely in it."""
         self.store = store
         self.numbers = np.asarray(numbers)
         self.teacher = teacher
-        self.size = size
+        self.sample_rate = sample_rate
         self.seed = seed
-        self.sure = label_targets or {}
+        self.known = known or {}
         by_label: dict[str, list[int]] = {}
         for number in numbers:
             for name in store.recordings[number].labels[:1]:
                 by_label.setdefault(name, []).append(number)
         self.by_label = list(by_label.values())
 
-    def __len__(self) -> int:
-        """None is kept, so that there may be any number."""
-        return self.size
-
     def __getitem__(self, index: int) -> Sample:
-        """``input`` [S] at 16 kHz, and what :class:`Teacher` says of the canvas."""
-        torch.set_num_threads(1)
+        """``input`` [S], and what :class:`Teacher` says of the canvas."""
         rng = np.random.default_rng((self.seed, 11, index))
         canvas, placed = self.canvas(rng)
-        opinion = self.teacher(canvas)
+        opinion = self.teacher.opinion(canvas)
         for number, start, end in placed:
-            for kind in self.sure.get(number, ()):
-                opinion["clip"][kind] = max(float(opinion["clip"][kind]), 0.7)
+            for kind in self.known.get(number, ()):
+                opinion["clip"][kind].clamp_(min=KNOWN)
                 for row, first in enumerate(WINDOWS):
-                    low, high = first * LENGTH // FRAMES, (first + WINDOW) * LENGTH // FRAMES
-                    if min(end, high) - max(start, low) > LENGTH // FRAMES:
-                        value = max(float(opinion["windows"][row, kind]), 0.7)
-                        opinion["windows"][row, kind] = value
-        return {"input": torch.from_numpy(degrade(half(canvas), rng)), **opinion}
+                    low, high = first * FRAME, (first + WINDOW) * FRAME
+                    if min(end, high) - max(start, low) > FRAME:
+                        opinion["windows"][row, kind].clamp_(min=KNOWN)
+        return {"input": self.recorded(canvas, rng), **opinion}
+
+    def recorded(self, samples: Samples, rng: np.random.Generator) -> Tensor:
+        """[S] at 32 kHz -> what the encoder hears of it: degraded, at its rate."""
+        heard = samples
+        if self.sample_rate != SAMPLE_RATE:
+            heard = soxr.resample(samples, SAMPLE_RATE, self.sample_rate, "MQ")
+        return torch.from_numpy(degrade(heard, rng, self.sample_rate))
 
     def canvas(self, rng: np.random.Generator) -> tuple[Samples, list[tuple[int, int, int]]]:
         """[S] at 32 kHz, and which recording lies from where to where."""
@@ -159,16 +130,10 @@ class Canvases(Dataset[Sample]):
         return number, augment.faded(samples, SAMPLE_RATE // 100)
 
 
-def half(samples: Samples) -> Samples:
-    """32 kHz -> 16 kHz."""
-    found: Samples = soxr.resample(samples, SAMPLE_RATE, SAMPLE_RATE // 2, "MQ")
-    return found
-
-
-def degrade(samples: Samples, rng: np.random.Generator) -> Samples:
-    """What storage and microphones do, which the teacher is spared: [S] -> [S] at 16 kHz."""
+def degrade(samples: Samples, rng: np.random.Generator, sample_rate: int) -> Samples:
+    """What storage and microphones do, which the teacher is spared: [S] -> [S]."""
     if rng.random() < 0.45:
-        samples = augment.equalize(samples, rng, 16_000)
+        samples = augment.equalize(samples, rng, sample_rate)
     if rng.random() < 0.25:
         samples = augment.quantize8(samples)
     if rng.random() < 0.4:

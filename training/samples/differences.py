@@ -9,20 +9,25 @@ Shapes: S and R samples, W windows, K kinds.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import partial
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from training.datasets.errors import DataError
 from training.datasets.recording import Samples
-from training.samples.canvases import LENGTH, Canvases, degrade, half
+from training.samples.canvases import LENGTH, WINDOWS, Canvases
 from training.samples.collate import Sample
+from training.samples.tracks import KINDS, certain
 from training.scenes import augment
 from training.scenes.algorithm1 import CONDITIONS, Addition, mix
 
 BOTH = 0.15
 """A kind that both the rest and the reference hold at this probability is left out of the loss."""
+PATIENCE = 1000
+"""Draws."""
 TASKS = {"difference": 0.5, "inverse": 0.2, "nothing": 0.14, "unrelated": 0.1, "silent": 0.06}
 SHARES = {
     "same/same": 0.27,
@@ -34,28 +39,27 @@ SHARES = {
 
 
 class Differences(Dataset[Sample]):
-    """Inputs, references and targets; ``size`` of them."""
+    """Inputs, references and targets."""
 
-    def __init__(self, canvases: Canvases, *, size: int, seed: int) -> None:
+    def __init__(self, canvases: Canvases, *, seed: int) -> None:
+        """``canvases`` are what is added to; their own seed is not used."""
         self.canvases = canvases
-        self.size = size
         self.seed = seed
         store = canvases.store
-        self.label = {k: store.recordings[k].labels[0] for k in canvases.numbers.tolist()}
+        self.label = {
+            number: store.recordings[number].labels[0]
+            for number in canvases.numbers.tolist()
+            if store.recordings[number].labels
+        }
         self.by_label: dict[str, list[int]] = {}
         for number, label in self.label.items():
             self.by_label.setdefault(label, []).append(number)
 
-    def __len__(self) -> int:
-        """None is kept, so that there may be any number."""
-        return self.size
-
     def __getitem__(self, index: int) -> Sample:
         """``input`` [S], ``reference`` [R], ``clip`` [K], ``windows`` [W, K], ``weights`` [K]."""
-        torch.set_num_threads(1)
         rng = np.random.default_rng((self.seed, 31, index))
         original, placed = self.canvases.canvas(rng)
-        avoid = {self.label.get(number, "") for number, _, _ in placed}
+        avoid = {self.label[number] for number, _, _ in placed if number in self.label}
         task = str(rng.choice(list(TASKS), p=list(TASKS.values())))
         condition = CONDITIONS[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
         mixture = mix(original, lambda: self.recording(rng, avoid), condition, rng, 0.5)
@@ -69,18 +73,25 @@ class Differences(Dataset[Sample]):
         }[task]
         target = self.target(rest, other)
         return {
-            "input": torch.from_numpy(degrade(half(heard), rng)),
-            "reference": torch.from_numpy(degrade(half(reference[:LENGTH]), rng)),
+            "input": self.canvases.recorded(heard, rng),
+            "reference": self.canvases.recorded(reference[:LENGTH], rng),
             **target,
         }
 
-    def recording(self, rng: np.random.Generator, avoid: set[str]) -> Addition:
-        """Something to add, of none of the labels in ``avoid``."""
-        while True:
+    def recording(self, rng: np.random.Generator, avoid: Set[str]) -> Addition:
+        """Something to add, of none of the labels in ``avoid``, nor a case of them, nor they of it.
+
+        Raises DataError if there seems to be none.
+        """
+        above = avoid | set(certain(*avoid))
+        for _ in range(PATIENCE):
             number, samples = self.canvases.sound(rng)
             label = self.label.get(number)
-            if label is not None and label not in avoid and augment.power(samples) > 0:
+            if label is None or label in above or not avoid.isdisjoint(certain(label)):
+                continue
+            if augment.power(samples) > 0:
                 return Addition(label, samples, partial(self.another, number, rng))
+        raise DataError(f"too few kinds of recordings to add one to {', '.join(sorted(avoid))}")
 
     def another(self, number: int, rng: np.random.Generator) -> Samples:
         """Another recording of the same label, or the same one where it is alone."""
@@ -100,13 +111,12 @@ class Differences(Dataset[Sample]):
     def target(self, rest: Samples | None, other: Samples | None) -> dict[str, torch.Tensor]:
         """What the teacher says of the rest; what the other holds too is left out of the loss."""
         if rest is None or augment.power(rest) == 0:
-            opinion = self.canvases.teacher(np.zeros(LENGTH, np.float32))
             return {
-                "clip": torch.zeros_like(opinion["clip"]),
-                "windows": torch.zeros_like(opinion["windows"]),
-                "weights": torch.ones_like(opinion["clip"]),
+                "clip": torch.zeros(len(KINDS), dtype=torch.half),
+                "windows": torch.zeros(len(WINDOWS), len(KINDS), dtype=torch.half),
+                "weights": torch.ones(len(KINDS), dtype=torch.half),
             }
-        opinion = self.canvases.teacher(rest)
+        opinion = self.canvases.teacher.opinion(rest)
         weights = torch.ones_like(opinion["clip"])
         if other is not None:
             padded = np.zeros(LENGTH, np.float32)

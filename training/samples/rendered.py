@@ -9,16 +9,18 @@ Shapes: S and R samples, L tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
-import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence
 from training.datasets.recording import Samples
-from training.samples.canvases import LENGTH, Canvases, degrade, half
+from training.samples.canvases import LENGTH
 from training.samples.collate import Sample
 from training.samples.differences import SHARES, Differences
-from training.samples.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence, Span, edges_of
+from training.samples.sentences import Span, edges_of
 from training.scenes import augment
 from training.scenes.algorithm1 import CONDITIONS, matching_gain, mix
 from training.scenes.scene import active_span
@@ -36,39 +38,34 @@ TASKS = {
 
 
 class Rendered(Dataset[Sample]):
-    """``size`` samples of the sentences whose kinds all have recordings."""
+    """Samples of the sentences whose kinds all have recordings."""
 
     def __init__(
         self,
         sentences: Sequence[Sentence],
         recordings: Mapping[str, Sequence[int]],
         differences: Differences,
-        encode: Callable[[str, str], list[int]],
+        encode: Callable[[str, str], Tensor],
         *,
-        size: int,
         seed: int,
     ) -> None:
-        """``recordings``: kind -> numbers of the store's recordings in which it is heard."""
-        self.sentences = [
-            one
-            for one in sentences
-            if all(kind in recordings for group in one.groups for kind in group)
-        ]
-        self.by_kind: dict[str, list[Sentence]] = {}
+        """``recordings``: kind -> numbers of the store's recordings in which it is heard.
+
+        Raises ValueError if there is no such sentence.
+        """
+        self.sentences = [one for one in sentences if one.sounds <= recordings.keys()]
+        if not self.sentences:
+            raise ValueError("there is no sentence all of whose sounds have recordings")
+        by_kind: dict[str, list[Sentence]] = {}
         for one in self.sentences:
-            for group in one.groups:
-                for kind in group:
-                    self.by_kind.setdefault(kind, []).append(one)
+            for kind in sorted(one.sounds):
+                by_kind.setdefault(kind, []).append(one)
+        self.by_kind = [*by_kind.values()]
         self.recordings = recordings
         self.differences = differences
-        self.canvases: Canvases = differences.canvases
+        self.canvases = differences.canvases
         self.encode = encode
-        self.size = size
         self.seed = seed
-
-    def __len__(self) -> int:
-        """None is kept, so that there may be any number."""
-        return self.size
 
     def __getitem__(self, index: int) -> Sample:
         """``input`` [S], ``reference`` [R] or None, ``tokens`` [L]."""
@@ -76,11 +73,10 @@ class Rendered(Dataset[Sample]):
         task = str(rng.choice(list(TASKS), p=list(TASKS.values())))
         sentence = self.sentence(rng)
         scene = self.scene(sentence, rng)
-        avoid = {kind for group in sentence.groups for kind in group}
         text, style, heard, reference = sentence.text, sentence.style, scene, None
         if task in ("difference", "unrelated"):
             condition = CONDITIONS[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
-            draw = lambda: self.differences.recording(rng, avoid)  # noqa: E731
+            draw = partial(self.differences.recording, rng, sentence.sounds)
             mixture = mix(scene, draw, condition, rng, 0.5)
             reference = mixture.reference
             heard = mixture.input if task == "difference" else scene
@@ -97,11 +93,11 @@ class Rendered(Dataset[Sample]):
         elif task == "silence":
             heard, text, style = *self.silence(scene, rng), "audiocaps"
         return {
-            "input": torch.from_numpy(degrade(half(heard), rng)),
+            "input": self.canvases.recorded(heard, rng),
             "reference": None
             if reference is None
-            else torch.from_numpy(degrade(half(reference[:LENGTH]), rng)),
-            "tokens": torch.tensor(self.encode(text, style)),
+            else self.canvases.recorded(reference[:LENGTH], rng),
+            "tokens": self.encode(text, style),
         }
 
     def silence(self, scene: Samples, rng: np.random.Generator) -> tuple[Samples, str]:
@@ -116,11 +112,10 @@ class Rendered(Dataset[Sample]):
         return noise + scene * np.float32(10 ** ((-84 - loud) / 20)), str(rng.choice(NOTHING))
 
     def sentence(self, rng: np.random.Generator) -> Sentence:
-        """Half of the time by kind first: many sentences speak of few kinds."""
+        """Mostly by kind first: many sentences speak of few kinds."""
+        told = self.sentences
         if rng.random() < 0.6:
-            told = list(self.by_kind.values())[rng.integers(len(self.by_kind))]
-        else:
-            told = self.sentences
+            told = self.by_kind[rng.integers(len(self.by_kind))]
         return told[rng.integers(len(told))]
 
     def scene(self, sentence: Sentence, rng: np.random.Generator) -> Samples:

@@ -15,135 +15,58 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from model.events import SILENCE as SILENT
+from training.captions.ontology import children, expand, parents
+from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence
 from training.samples.collate import Sample
-
-Track = NDArray[np.float32]
-"""[T, K]: probabilities."""
-
-NOTHING = (
-    "a faint noise",
-    "a faint sound is heard",
-    "a quiet indistinct noise",
-    "a faint rustling noise",
-    "some faint background noise",
-    "an indistinct faint sound",
-)
-SILENCE = (
-    "silence",
-    "nothing is heard",
-    "there is silence",
-    "almost nothing is heard",
-)
-NO_DIFFERENCE = (
-    "there is no difference",
-    "nothing new is heard",
-    "no new sound is heard",
-    "no difference is heard",
-)
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A caption and its events."""
-
-    text: str
-    groups: tuple[tuple[str, ...], ...]
-    """AudioSet's names in the order of time, those of a group together."""
-    background: tuple[str, ...]
-    style: str
-    """The data set it is from: a key of ``styles``."""
-
-
-class Tracks:
-    """Real probabilities of recordings, by the kinds that are heard in them."""
-
-    def __init__(
-        self,
-        tracks: Sequence[NDArray[np.float16]],
-        labels: Sequence[Sequence[str]],
-        kinds: Sequence[str],
-    ) -> None:
-        """``tracks`` [T, K] and what each recording is said to hold."""
-        self.tracks = tracks
-        self.kinds = {name: number for number, name in enumerate(kinds)}
-        self.by_kind: dict[str, list[int]] = {}
-        for number, (track, said) in enumerate(zip(tracks, labels, strict=True)):
-            peak = track.max(axis=0)
-            sure = {kinds[k] for k in np.flatnonzero(peak > 0.4).tolist()}
-            likely = {one for one in said if one in self.kinds and peak[self.kinds[one]] > 0.03}
-            for name in sure | likely:
-                self.by_kind.setdefault(name, []).append(number)
-
-    def of(self, kind: str, rng: np.random.Generator) -> Track | None:
-        """A recording's track in which ``kind`` is heard; None where there is none."""
-        numbers = self.by_kind.get(kind)
-        if not numbers:
-            return None
-        return self.tracks[numbers[int(rng.integers(len(numbers)))]].astype(np.float32)
-
-    def any(self, rng: np.random.Generator) -> Track:
-        """Any recording's track."""
-        return self.tracks[int(rng.integers(len(self.tracks)))].astype(np.float32)
+from training.samples.tracks import KINDS, Track, Tracks
 
 
 class Sentences(Dataset[Sample]):
-    """Sentences in batches of random composition; ``size`` of them."""
+    """Sentences of several data sets, now and then one of next to nothing."""
 
     def __init__(
         self,
         sentences: Sequence[Sentence],
         tracks: Tracks,
-        kin: Mapping[str, frozenset[str]],
-        above: Mapping[str, Sequence[str]],
-        below: Mapping[str, Sequence[str]],
-        encode: Callable[[str, str], list[int]],
+        encode: Callable[[str, str], Tensor],
         *,
-        size: int,
         seed: int,
         shares: Mapping[str, float],
     ) -> None:
-        """``kin``: which kinds may be mistaken for one; ``above``/``below``: the ontology's.
+        """``encode`` makes tokens of a text in a style; ``shares`` of the samples are of each.
 
-        ``encode`` makes tokens of a text in a style; ``shares`` of the samples are of each style.
+        Raises ValueError if there is no sentence in any of them.
         """
-        self.by_style = {
-            style: [one for one in sentences if one.style == style] for style in shares
-        }
+        told = {style: [one for one in sentences if one.style == style] for style in shares}
+        self.by_style = {style: some for style, some in told.items() if some}
+        if not self.by_style:
+            raise ValueError("there is no sentence whose sounds can be told from its words")
         self.tracks = tracks
-        self.kin = {
-            name: np.array([tracks.kinds[k] for k in others if k in tracks.kinds], dtype=int)
-            for name, others in kin.items()
-        }
-        self.above = above
-        self.below = below
         self.encode = encode
-        self.size = size
         self.seed = seed
-        self.styles = list(shares)
-        self.shares = np.array(list(shares.values())) / sum(shares.values())
-        self.silence = tracks.kinds["Silence"]
-
-    def __len__(self) -> int:
-        """None is kept, so that there may be any number."""
-        return self.size
+        weights = np.array([shares[style] for style in self.by_style])
+        self.shares = weights / weights.sum()
+        self.kin = {kind: np.array(sorted(map(KINDS.__getitem__, _kin(kind)))) for kind in KINDS}
+        self.silence = KINDS[SILENT]
 
     def __getitem__(self, index: int) -> Sample:
         """``input`` [T, K], the events, ``tokens`` [L], ``compared`` bool."""
         rng = np.random.default_rng((self.seed, 21, index))
         compared = bool(rng.random() < 0.3)
-        choice = rng.random()
-        if choice < 0.05:
+        if rng.random() < 0.05:
             events, text, style = *self.nothing(rng, compared), "audiocaps"
         else:
-            style = self.styles[rng.choice(len(self.styles), p=self.shares)]
+            style = [*self.by_style][rng.choice(len(self.shares), p=self.shares)]
             told = self.by_style[style]
             sentence = told[rng.integers(len(told))]
             events, text = self.events(sentence, rng), sentence.text
         return {
             "input": torch.from_numpy(events.astype(np.float32)),
-            "tokens": torch.tensor(self.encode(text, style)),
+            "tokens": self.encode(text, style),
             "compared": torch.tensor(compared),
         }
 
@@ -191,13 +114,13 @@ class Sentences(Dataset[Sample]):
             return np.minimum(track, limit)
         peak = np.float32(rng.beta(3, 1.6))
         shape = np.minimum(1, rng.uniform(0.4, 1.3, (frames, 1))).astype(np.float32)
-        track = np.zeros((frames, len(self.tracks.kinds)), np.float32)
-        track[:, self.tracks.kinds[kind]] = peak
-        for name in self.above.get(kind, ()):
-            track[:, self.tracks.kinds[name]] = min(1.0, float(peak * rng.uniform(0.5, 1.15)))
-        for name in self.below.get(kind, ()):
+        track = np.zeros((frames, len(KINDS)), np.float32)
+        track[:, KINDS[kind]] = peak
+        for name in expand(kind):
+            track[:, KINDS[name]] = min(1.0, float(peak * rng.uniform(0.5, 1.15)))
+        for name in _below(kind):
             if rng.random() < 0.25:
-                track[:, self.tracks.kinds[name]] = peak * rng.uniform(0.02, 0.5)
+                track[:, KINDS[name]] = peak * rng.uniform(0.02, 0.5)
         return track * shape
 
 
@@ -225,6 +148,16 @@ class Span:
             last = first + length
         start = int(max(low, min(first, high - least)))
         return Span(start, max(1, min(round(max(last, start + least)), int(high)) - start))
+
+
+def _below(kind: str) -> list[str]:
+    return [name for name in children(kind) if name in KINDS]
+
+
+def _kin(kind: str) -> set[str]:
+    """The kinds that may be mistaken for one: it, those above, below and beside it."""
+    beside = [name for above in parents(kind) for name in _below(above)]
+    return {kind, *expand(kind), *_below(kind), *beside}
 
 
 def _fitted(track: Track, frames: int, rng: np.random.Generator) -> Track:

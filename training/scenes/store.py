@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.audio import DecodeLimits, decode
+from training.captions.sounds import ESC50
+from training.datasets.esc50 import read as esc50
 from training.datasets.recording import Samples
+from training.datasets.sounds import read as sounds
 
 SAMPLE_RATE = 32_000
 """Hertz: what the teacher hears; the student's is half of it."""
+TABLE, SAMPLES, STAMP = "recordings.json", "samples.int16", "sources.sha256"
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         """Raises FileNotFoundError: ``build`` has not written there."""
-        rows = json.loads((folder / "bank.json").read_text())
+        rows = json.loads((folder / TABLE).read_text())
         self.recordings = [Recording(**{**row, "labels": tuple(row["labels"])}) for row in rows]
-        self._data: NDArray[np.int16] = np.memmap(folder / "bank.int16", np.int16, "r")
+        self._data: NDArray[np.int16] = np.memmap(folder / SAMPLES, np.int16, "r")
 
     def __len__(self) -> int:
         """How many there are."""
@@ -66,10 +70,33 @@ class Store:
         return self._data[one.start : one.start + one.size].astype(np.float32) / np.float32(32768)
 
 
+def esc50_sources(root: Path, folds: Collection[int]) -> list[Source]:
+    """ESC-50's recordings of ``folds``, each called by the closest of AudioSet's labels."""
+    return [
+        Source(
+            path=root / "audio" / row["filename"],
+            name=f"ESC-50/{row['filename']}",
+            labels=ESC50[row["category"]][:1],
+            group=f"esc50-{row['fold']}",
+        )
+        for row in esc50.read_meta(root)
+        if int(row["fold"]) in folds
+    ]
+
+
+def sound_sources(root: Path) -> list[Source]:
+    """The real recordings to train on, but for those that choose between trainings."""
+    return [
+        Source(root / one.file, f"sounds/{one.file}", one.labels, one.group)
+        for one in sounds.read(root, "train")
+        if not one.chooses
+    ]
+
+
 def build(folder: Path, sources: Sequence[Source]) -> Store:
     """Decode ``sources`` into ``folder``, unless it holds these very ones already."""
     digest = hashlib.sha256(repr([(s.name, s.labels, s.group) for s in sources]).encode())
-    stamp = folder / "bank.sha256"
+    stamp = folder / STAMP
     if not (stamp.is_file() and stamp.read_text() == digest.hexdigest()):
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder, sources)
@@ -83,10 +110,10 @@ def _write(folder: Path, sources: Iterable[Source]) -> None:
         return source, np.round(heard * 32767).astype(np.int16)
 
     rows, start = [], 0
-    with ThreadPoolExecutor(2) as pool, (folder / "bank.int16").open("wb") as file:
+    with ThreadPoolExecutor(2) as pool, (folder / SAMPLES).open("wb") as file:
         for source, samples in tqdm(pool.map(read, sources), desc="recordings"):
             file.write(samples.tobytes())
             one = Recording(source.name, source.labels, source.group, start, len(samples))
             rows.append(asdict(one))
             start += len(samples)
-    (folder / "bank.json").write_text(json.dumps(rows))
+    (folder / TABLE).write_text(json.dumps(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,21 +16,23 @@ from model.audio import decode
 from model.types import GenerationOptions
 from training import __main__ as command
 from training.evaluation.files import wav
-from training.train import FINAL, NONE, export, train
+from training.recipes.recipe import Data
+from training.train import FINAL, export, train
 
 STAGES = ("tagging", "comparing", "captioning", "joint")
+NO_DATA = Data(None, None, None, None, Path("none"))
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished smoke run."""
     output = tmp_path_factory.mktemp("run")
-    train(recipe="masking", esc50_root=NONE, clotho_root=NONE, output=output, scale="smoke")
+    train(recipe="masking", data=NO_DATA, output=output, scale="smoke")
     return output
 
 
 def test_a_smoke_run_writes_every_stage_and_a_checkpoint(run_dir: Path) -> None:
-    assert {path.name for path in run_dir.iterdir()} == {*STAGES, FINAL}
+    assert {path.name for path in run_dir.iterdir()} == {*STAGES, FINAL, ".lock"}
     for stage in STAGES:
         assert (run_dir / stage / "checkpoint-4" / "model.safetensors").is_file()
         assert [*(run_dir / stage).rglob("events.out.tfevents.*")]
@@ -88,7 +91,7 @@ def test_the_encoder_is_pretrained_then_frozen_then_learns_on(run_dir: Path) -> 
 def test_a_finished_run_is_not_trained_again(run_dir: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in run_dir.rglob("checkpoint-4/*")}
     weights = (run_dir / FINAL / "model.safetensors").read_bytes()
-    train(recipe="masking", esc50_root=NONE, clotho_root=NONE, output=run_dir, scale="smoke")
+    train(recipe="masking", data=NO_DATA, output=run_dir, scale="smoke")
     assert before == {p: p.stat().st_mtime_ns for p in run_dir.rglob("checkpoint-4/*")}
     assert (run_dir / FINAL / "model.safetensors").read_bytes() == weights
 
@@ -125,16 +128,30 @@ def test_there_are_folds_1_to_5(
 
 
 def test_train_is_handed_what_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    handed: dict[str, object] = {}
+    handed: dict[str, Any] = {}
     monkeypatch.setattr("training.train.train", lambda **options: handed.update(options))
     arguments = "train --esc50 none --folds 1,2 --esc10-only --scale smoke --seed 3 --output x"
     assert call(monkeypatch, *arguments.split()) == 0
-    assert handed["esc50_root"] == NONE
-    assert handed["folds"] == (1, 2)
-    assert handed["esc10_only"] is True
-    assert (handed["scale"], handed["seed"], handed["output"]) == ("smoke", 3, Path("x"))
-    assert call(monkeypatch, "train") == 0
-    assert handed["folds"] == (1, 2, 3, 4)
+    data = handed.pop("data")
+    assert (data.esc50, data.folds, data.esc10_only) == (None, (1, 2), True)
+    assert handed == {"recipe": "masking", "scale": "smoke", "seed": 3, "output": Path("x")}
+    arguments = "train --recipe hearing --sounds s --audiocaps none --teacher t.pt --start e"
+    assert call(monkeypatch, *arguments.split()) == 0
+    data = handed.pop("data")
+    assert (data.sounds, data.audiocaps) == (Path("s"), None)
+    assert (data.teacher, data.start, data.folds) == (Path("t.pt"), Path("e"), None)
+    assert data.esc50.name == "ESC-50"
+    assert handed["output"] == Path("runs/hearing")
+
+
+def test_a_teacher_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--output", str(tmp_path), "--teacher", str(tmp_path / "no")]
+    monkeypatch.setattr(sys, "argv", ["training", "train", "--recipe", "hearing", *arguments])
+    with pytest.raises(SystemExit, match=r"nothing was trained: .*cannot be read"):
+        command.main()
+    assert not capsys.readouterr().out
 
 
 def test_export_is_handed_what_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from training.captions import grammar
 from training.captions.lexicon import normalize_caption
-from training.captions.tokenizer import MAX_TOKENS, SPECIAL, train_tokenizer
+from training.captions.tokenizer import MAX_TOKENS, SPECIAL, STYLES, tokenize, train_tokenizer
 
 CAPTIONS = ("A dog barks, then rain falls.", "Church bells ring while a cat meows", "Zyx 123 über")
 
@@ -71,3 +71,15 @@ def test_saved_and_loaded(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) ->
     for caption in map(normalize_caption, CAPTIONS):
         assert ids(loaded, caption) == ids(tokenizer, caption)
         assert text(loaded, ids(loaded, caption)) == caption
+
+
+def test_a_style_has_a_token_of_its_own_that_is_not_said(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(["a dog barks"] * 9, 300, [*STYLES])
+    tokenizer.save_pretrained(tmp_path)
+    again = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    for one in (tokenizer, again):
+        plain, clotho = (tokenize(one, "A dog barks.", style) for style in STYLES)
+        assert plain.tolist() == tokenize(one, "A dog barks.").tolist()
+        assert plain[1:].tolist() == clotho[1:].tolist()
+        assert (plain[0], clotho[0]) == (0, 4)
+        assert one.decode(clotho, skip_special_tokens=True).strip() == "a dog barks"

@@ -592,4 +592,6 @@ def test_the_command_line_says_what_is_there(
     )
     monkeypatch.setattr("sys.argv", ["training", "prepare", "esc50", "--output", str(root)])
     main()
-    assert capsys.readouterr().out.startswith(f"ESC-50 is whole in {root}: 10 recordings")
+    licence, told = capsys.readouterr().out.splitlines()
+    assert "CC BY-NC 3.0" in licence
+    assert told.startswith(f"ESC-50 is whole in {root}: 10 recordings")

@@ -1,7 +1,6 @@
-"""What a stage learns: a module that turns a batch into a loss, over the model's own parts.
+"""Tags: the kinds of sound in scenes and in their differences, known because we mixed them.
 
-Arguments are those of ``samples.collate``.
-Shapes: B clips, R references, S samples, T encoder frames, D features, K kinds, L tokens.
+Shapes: B clips, S samples, T encoder frames, D features, K kinds.
 """
 
 from __future__ import annotations
@@ -117,41 +116,3 @@ def _encode_augmented(
     assert isinstance(encoder, Cnn14)  # augmentation comes between its front end and its network
     log_mel = augment(encoder.front_end(samples))
     return encoder.from_log_mel(log_mel, encoder.front_end.frame_counts(lengths))
-
-
-class Captioning(nn.Module):
-    """Audio difference learning: cross-entropy of the caption of the difference (equation 13).
-
-    The encoder stays in eval mode, as the paper's frozen one does, also where it learns: its batch
-    statistics are those of pretraining, so that inputs and references are normalized alike.
-    """
-
-    def __init__(self, captioner: CaptionerModel) -> None:
-        super().__init__()
-        self.captioner = captioner
-
-    def train(self, mode: bool = True) -> Captioning:
-        """Training mode for all but the encoder."""
-        super().train(mode)
-        self.captioner.encoder.eval()
-        return self
-
-    def forward(
-        self,
-        inputs: Tensor,
-        lengths: Tensor,
-        references: Tensor,
-        reference_lengths: Tensor,
-        reference_of: Tensor,
-        tokens: Tensor,
-    ) -> dict[str, Tensor]:
-        """What the encoder takes, [B, S], and references [R, S] -> the mean loss per token.
-
-        Padding is left out of the mean.
-        """
-        logits = self.captioner(
-            inputs, lengths, tokens, references, reference_lengths, reference_of
-        )
-        padding = self.captioner.decoder.pad_token_id
-        loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)
-        return {"loss": loss}

@@ -1,0 +1,44 @@
+"""Sentences whose sounds can be told from their words."""
+
+from __future__ import annotations
+
+from training.captions.ontology import AUDIOSET
+from training.captions.sentences import MOST_WORDS, NO_DIFFERENCE, NOTHING, SILENCE, read_off
+from training.captions.sounds import mentions
+
+
+def test_a_sentence_and_its_sounds_in_order_of_time() -> None:
+    (found,) = read_off(["A dog barks, then rain falls."], "audiocaps")
+    assert found.text == "a dog barks then rain falls"
+    assert found.style == "audiocaps"
+    first, second = found.groups
+    assert "Bark" in first or "Dog" in first
+    assert "Rain" in second
+    assert found.sounds == {*first, *second}
+    assert found.background == ()
+
+
+def test_what_is_behind_is_one_of_the_sounds() -> None:
+    (found,) = read_off(["A dog barks with rain in the background"], "clotho")
+    assert set(found.background) <= found.sounds
+    assert "Rain" in found.background
+
+
+def test_what_cannot_be_told_is_left_out() -> None:
+    long = " and ".join(["rain falls"] * (MOST_WORDS // 3 + 1))
+    many = "a dog, a cat, a cow, a pig, a siren, a bell, an engine and rain"
+    strange = "a zyx qwv blorps fnords with rain"
+    nothing = "something is there"
+    assert read_off([long, many, strange, nothing], "audiocaps") == []
+
+
+def test_all_sounds_are_audiosets() -> None:
+    """A can's opening is none of its 527."""
+    for one in read_off(["a can is opened and rain falls"], "audiocaps"):
+        assert one.sounds <= set(AUDIOSET)
+
+
+def test_our_own_sentences_name_no_sound() -> None:
+    for text in (*SILENCE, *NO_DIFFERENCE, *NOTHING):
+        named = {mention.label for mention in mentions(text)}
+        assert named <= {"Noise", "Rustle", "Silence", "Rustling"}, text

@@ -1,0 +1,168 @@
+"""The recipe ``hearing`` on a handful of recordings: every stage, and what each of them teaches."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engine.captioner import Captioner
+from model import checkpoint
+from model.audio import decode
+from model.config import CaptionerConfig
+from model.encoders import MobileNet
+from model.types import GenerationOptions
+from tests.support.networks import tagger
+from tests.support.recordings import write
+from training.datasets.errors import DataError
+from training.evaluation.over_http import wav
+from training.recipes.recipe import Data
+from training.train import FINAL, train
+
+STAGES = ("head", "hearing", "sentences", "differences", "captions")
+ESC50 = ("dog", "rain", "siren", "cat", "coughing", "church_bells")
+CAPTIONS = (
+    "A dog barks",
+    "Rain falls as a dog barks",
+    "A siren wails, then a cat meows",
+    "A man coughs while church bells ring",
+    "It rains",
+)
+
+
+def rows(path: Path, table: list[list[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(table)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """What may not be read for training is not audio, or no captions."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def noise() -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        return rng.uniform(-0.2, 0.2, 20_000).astype(np.float32)
+
+    esc50 = [["filename", "fold", "category", "esc10"]]
+    for number, kind in enumerate(ESC50):
+        esc50 += [[f"{number}.wav", str(1 + number % 3), kind, "True"],
+                  [f"{number}-test.wav", "45"[number % 2], kind, "True"]]  # fmt: skip
+        write(root / "ESC-50" / "audio" / f"{number}.wav", noise(), 16_000)
+    rows(root / "ESC-50" / "meta" / "esc50.csv", esc50)
+    write(root / "sounds" / "audio" / "a.wav", noise())
+    rows(root / "sounds" / "sounds.csv", [
+        ["file", "labels", "source", "original_path", "licence", "credit", "split"],
+        ["audio/a.wav", "Engine;Vehicle", "here", "a.wav", "CC0", "", "train"],
+        ["audio/b.wav", "Engine;Vehicle", "here", "b.wav", "CC0", "", "validation"],
+    ])  # fmt: skip
+    header = ["audiocap_id", "youtube_id", "start_time", "caption"]
+    told = [[str(n), "x", "0", text] for n, text in enumerate(CAPTIONS * 3)]
+    rows(root / "audiocaps" / "train.csv", [header, *told])
+    columns = ["file_name", *(f"caption_{i}" for i in range(1, 6))]
+    rows(root / "clotho" / "clotho_captions_development.csv", [columns, ["c.wav", *CAPTIONS]])
+    for forbidden in ("audiocaps/val", "audiocaps/test", "clotho/clotho_captions_evaluation"):
+        (root / f"{forbidden}.csv").write_bytes(b"\xff")
+    torch.save(tagger(bias=-2.5).state_dict(), root / "teacher.pt")
+    torch.manual_seed(1)
+    checkpoint.save_encoder(root / "start", MobileNet(), CaptionerConfig())
+    return Data(
+        esc50=root / "ESC-50",
+        clotho=root / "clotho",
+        sounds=root / "sounds",
+        audiocaps=root / "audiocaps",
+        teacher=root / "teacher.pt",
+        start=root / "start",
+    )
+
+
+def weights(run_dir: Path, stage: str) -> dict[str, Tensor]:
+    return load_file(run_dir / stage / "checkpoint-2" / "model.safetensors")
+
+
+def same(one: Mapping[str, Tensor], two: Mapping[str, Tensor], prefix: str) -> bool:
+    """Whether all weights below ``prefix`` are; there are some."""
+    names = [name for name in one if name.startswith(prefix)]
+    assert names
+    return all(torch.equal(one[name], two[name]) for name in names)
+
+
+def slots(run_dir: Path, stage: str) -> dict[str, Tensor]:
+    """A stage's weights by their names in the captioner."""
+    heads = {"head.": "events.head."} if stage in ("head", "hearing", "differences") else {}
+    found = {}
+    for name, value in weights(run_dir, stage).items():
+        plain = name.removeprefix("captioner.")
+        for theirs, ours in heads.items():
+            plain = ours + plain.removeprefix(theirs) if plain.startswith(theirs) else plain
+        found[plain] = value
+    return found
+
+
+def captions(run_dir: Path) -> None:
+    """What was trained says something of a clip and of a pair, with the events of each."""
+    captioner = Captioner.from_dir(run_dir / FINAL, device="cpu")
+    rng = np.random.default_rng(1)
+    clips = [
+        decode(wav(rng.uniform(-0.5, 0.5, 24_000).astype(np.float32)), captioner.sample_rate)
+        for _ in range(2)
+    ]
+    brief = GenerationOptions(max_new_tokens=6)
+    (plain,) = captioner.caption(clips[:1], brief)
+    assert plain.best.tokens > 0
+    (difference,) = captioner.difference([(clips[0], clips[1])], brief)
+    assert difference.timeline is not None
+
+
+def test_every_stage_teaches_its_parts(data: Data, tmp_path: Path) -> None:
+    train(recipe="hearing", data=data, output=tmp_path, scale="smoke")
+    names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert names == {*STAGES, FINAL, "recordings"}
+    assert {path.name for path in (tmp_path / "recordings").iterdir()} == {
+        "recordings.json", "samples.int16", "sources.sha256", "tracks.npz"
+    }  # fmt: skip
+    start = load_file(data.start / "model.safetensors") if data.start else {}
+    head, hearing, sentences, differences, last = (slots(tmp_path, stage) for stage in STAGES)
+    assert same(head, start, "encoder.trunk.")
+    assert not same(head, start, "encoder.project.")
+    assert not same(hearing, head, "encoder.trunk.")
+    assert not same(hearing, head, "events.head.")
+    assert same(sentences, hearing, "events.head.")
+    assert same(differences, hearing, "encoder.")
+    assert not same(differences, hearing, "events.head.")
+    assert same(last, hearing, "encoder.")
+    assert not same(last, differences, "difference.")
+    assert not same(last, sentences, "decoder.")
+    final = load_file(tmp_path / FINAL / "model.safetensors")
+    assert all(torch.equal(final[name], last[name]) for name in final if name in last)
+    captions(tmp_path)
+
+
+def test_with_the_teachers_own_network_encoder_and_head_stay(data: Data, tmp_path: Path) -> None:
+    train(recipe="published", data=data, output=tmp_path, scale="smoke")
+    names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert names == {*STAGES[2:], FINAL, "recordings"}
+    final = load_file(tmp_path / FINAL / "model.safetensors")
+    published = tagger(bias=-2.5)
+    for name, value in published.state_dict().items():
+        assert torch.equal(final[f"encoder.network.{name}"], value)
+    assert torch.equal(final["events.head.fc1.weight"], published.classifier[2].weight)
+    assert torch.equal(final["events.head.fc2.bias"], published.classifier[5].bias)
+    assert not same(slots(tmp_path, "captions"), slots(tmp_path, "differences"), "difference.")
+    captions(tmp_path)
+
+
+def test_without_recordings_nothing_is_trained(data: Data, tmp_path: Path) -> None:
+    nothing = replace(data, esc50=None, sounds=None)
+    with pytest.raises(DataError, match="there are no recordings"):
+        train(recipe="hearing", data=nothing, output=tmp_path, scale="smoke")
+    with pytest.raises(DataError, match="without human captions"):
+        train(recipe="hearing", data=replace(data, esc10_only=True), output=tmp_path)

@@ -1,0 +1,1 @@
+"""EfficientAT's mn04_as, the teacher: a published tagger of AudioSet's kinds."""

@@ -1,0 +1,82 @@
+"""The folder of real recordings: ``sounds.csv``, ``audio/`` and ``SOURCES.md``.
+
+The table is the attribution that the recordings' licences ask for; it stays with them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.captions.ontology import AUDIOSET
+
+TABLE = "sounds.csv"
+SPLITS = ("train", "validation")
+COLUMNS = ("file", "labels", "source", "original_path", "licence", "credit", "split")
+
+
+@dataclass(frozen=True)
+class SoundFile:
+    """One recording, and what the table says of it."""
+
+    file: str
+    """Relative to the folder; unique."""
+    labels: tuple[str, ...]
+    """AudioSet's names of what is heard, the most specific first; at least one."""
+    split: str
+    """One of ``SPLITS``."""
+    origin: str
+    """The longer recording that it is cut from; no origin is in both splits."""
+    licence: str
+    credit: str
+    """Who made it, as its licence asks; empty where nobody is named."""
+
+    @property
+    def group(self) -> str:
+        """Split and origin."""
+        return f"sounds-{self.split}|{self.origin}"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether nothing is trained on it, though it could be: it chooses between trainings.
+
+        So does a twentieth, whole origins each.
+        """
+        digest = hashlib.sha256(self.group.encode()).hexdigest()
+        return self.split == "train" and int(digest, 16) % 20 == 0
+
+
+def read(root: Path, split: str | None = None) -> list[SoundFile]:
+    """The recordings of one split, or of both, in the order of the table.
+
+    Raises:
+        FileNotFoundError: there is no table; the message says how the recordings must lie.
+        ValueError: the table lacks a value, or holds a label, split or file that it may not.
+    """
+    path = root / TABLE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: point to a folder with {TABLE} and audio/")
+    with path.open(encoding="utf-8", newline="") as table:
+        reader = csv.DictReader(table)
+        sounds = [_sound(row, f"{path}, line {reader.line_num}") for row in reader]
+    if twice := len(sounds) - len({sound.file for sound in sounds}):
+        raise ValueError(f"{path}: {twice} files are listed twice")
+    trained = {sound.origin for sound in sounds if sound.split == "train"}
+    if leaked := [s.file for s in sounds if s.split != "train" and s.origin in trained]:
+        raise ValueError(f"{path}: {leaked[0]} is of a recording that is trained on, too")
+    return [sound for sound in sounds if split in (None, sound.split)]
+
+
+def _sound(row: dict[str, str], where: str) -> SoundFile:
+    # Nobody needs to be credited for what is in the public domain.
+    if lacking := [c for c in COLUMNS if not row.get(c) and not (c == "credit" and c in row)]:
+        raise ValueError(f"{where}: {', '.join(lacking)} is missing")
+    labels = tuple(row["labels"].split(";"))
+    if unknown := [label for label in labels if label not in AUDIOSET]:
+        raise ValueError(f"{where}: {unknown[0]!r} is none of AudioSet's labels")
+    if row["split"] not in SPLITS:
+        raise ValueError(f"{where}: split is {row['split']!r}, not {' or '.join(SPLITS)}")
+    origin = f"{row['source']}|{row['original_path']}"
+    return SoundFile(row["file"], labels, row["split"], origin, row["licence"], row["credit"])

@@ -1,0 +1,10 @@
+"""What a stage learns: a module that turns a batch into a loss, over the model's own parts.
+
+Arguments are those of ``samples.collate``.
+"""
+
+from training.losses.captioning import Captioning, Telling
+from training.losses.distillation import Differing, Hearing
+from training.losses.tagging import Comparing, Tagging
+
+__all__ = ["Captioning", "Comparing", "Differing", "Hearing", "Tagging", "Telling"]

@@ -1,0 +1,95 @@
+"""Distillation: what the head says of frames is to be what the teacher says of windows and clips.
+
+A window is the teacher's, of ``WINDOW`` frames; windows lie side by side.
+Shapes: B clips, S samples, T frames, W windows, K kinds, D features.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.contracts import DiffBlock, Encoder
+from model.encoders.efficientat import WIDTH, WINDOW
+from model.events import Head
+
+
+class Hearing(nn.Module):
+    """Cross-entropy against the teacher's opinions, and the cosine of its features."""
+
+    def __init__(self, encoder: Encoder, head: Head, *, cosine: float = 1.0) -> None:
+        """``cosine`` weighs the distance between the features."""
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.project = nn.Linear(encoder.width, WIDTH)
+        self.cosine = cosine
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, clip: Tensor, windows: Tensor, features: Tensor
+    ) -> dict[str, Tensor]:
+        """Waveforms [B, S] against ``clip`` [B, K], ``windows`` [B, W, K], ``features`` [B, D]."""
+        encoded = self.encoder(inputs, lengths)
+        loss = opinions(self.head(encoded.frames), clip, windows)
+        projected = self.project(encoded.frames.mean(dim=1))
+        away = 1 - F.cosine_similarity(projected, features.float(), dim=1).mean()
+        return {"loss": loss + self.cosine * away}
+
+
+class Differing(nn.Module):
+    """What the diff block leaves is to sound to the head as the rest does to the teacher.
+
+    The encoder is frozen, and so in eval mode.
+    """
+
+    def __init__(self, encoder: Encoder, difference: DiffBlock, head: Head) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.difference = difference
+        self.head = head
+
+    def train(self, mode: bool = True) -> Differing:
+        """Training mode for all but the encoder."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        references: Tensor,
+        reference_lengths: Tensor,
+        reference_of: Tensor,  # every input has one
+        clip: Tensor,
+        windows: Tensor,
+        weights: Tensor,
+    ) -> dict[str, Tensor]:
+        """[B, S] and [B, R] against ``clip`` [B, K], ``windows`` [B, W, K]; ``weights`` [B, K]."""
+        heard = self.encoder(inputs, lengths).take(reference_of.tolist())
+        reference = self.encoder(references, reference_lengths)
+        logits = self.head(self.difference(heard, reference).memory)
+        return {"loss": opinions(logits, clip, windows, weights)}
+
+
+def opinions(
+    logits: Tensor, clip: Tensor, windows: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Of frames [B, T, K] against ``clip`` [B, K] and ``windows`` [B, W, K], kinds weighted."""
+    spans = logits.unfold(1, WINDOW, WINDOW).movedim(-1, 2)
+    each = None if weights is None else weights[:, None]
+    loss = distance(smooth_max(spans, 2), windows, each)
+    return loss + 0.5 * distance(smooth_max(logits, 1), clip, weights)
+
+
+def smooth_max(logits: Tensor, dim: int) -> Tensor:
+    """The logarithm of the mean of exponentials: between the mean and the maximum."""
+    return logits.logsumexp(dim) - math.log(logits.shape[dim])
+
+
+def distance(logits: Tensor, probabilities: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy, summed over the (weighted) kinds and averaged over the rest."""
+    loss = F.binary_cross_entropy_with_logits(logits, probabilities.float(), reduction="none")
+    return (loss if weights is None else loss * weights).sum(dim=-1).mean()

@@ -1,0 +1,222 @@
+"""Pretrained hearing, and sentences that people wrote.
+
+The student (``mobilenet``, started from YAMNet) learns the teacher's opinions of mixtures; the
+decoder learns to tell events from sentences without audio; the diff block learns what the teacher
+says of the rest; and in the end captions are learned as in Audio Difference Learning (equation 13).
+The variant ``published`` has the teacher's own network for its encoder and its head, both frozen,
+and needs no first two stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.captioner import CaptionerModel
+from model.checkpoint import baseline_search, load_encoder
+from model.config import EfficientAtConfig, hearing
+from model.encoders import EfficientAt, MobileNet
+from model.encoders.efficientat import EfficientAtNetwork
+from model.events import Events
+from model.published import efficientat, yamnet
+from training import losses
+from training.captions import sentences
+from training.captions.ontology import AUDIOSET
+from training.captions.sentences import Sentence, read_off
+from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_tokenizer
+from training.datasets.audiocaps import read as audiocaps
+from training.datasets.clotho import read as clotho
+from training.datasets.errors import DataError
+from training.datasets.esc50.read import TRAIN_FOLDS
+from training.fit import Budget, Stage
+from training.recipes.recipe import ALL_BUT_ENCODER, Data, Plan
+from training.samples import tracks
+from training.samples.canvases import Canvases
+from training.samples.differences import Differences
+from training.samples.rendered import Rendered
+from training.samples.sentences import Sentences
+from training.samples.teacher import Teacher
+from training.samples.tracks import KINDS, Tracks, certain
+from training.scenes import store
+from training.scenes.store import Store
+
+VOCAB_SIZE = 4000
+SHARES = {"audiocaps": 0.8, "clotho": 0.2}
+"""Of the sentences: the served style is that of the first."""
+REPEATS = 50
+"""How often the tokenizer is shown a sentence of ours."""
+
+
+@dataclass(frozen=True)
+class HearingSources:
+    """The data of a run."""
+
+    store: Store
+    tracks: Tracks
+    known: Mapping[int, Sequence[int]]
+    """Recording -> kinds that are surely heard in it."""
+    sentences: Sequence[Sentence]
+    teacher: Teacher
+    start: Path | None
+    """The student's: a directory of an encoder; None: YAMNet, as it is installed."""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """The stages' budgets; peak learning rates are those of the trials."""
+
+    published: bool = False
+    """The encoder is the teacher's network."""
+    head_steps: int = 400
+    hearing_steps: int = 2000
+    sentence_steps: int = 3000
+    difference_steps: int = 1500
+    caption_steps: int = 2000
+    batch_size: int = 32
+    """Of sentences it is twice this, of pairs half of it."""
+    save_steps: int = 100
+    workers: int = 1
+
+    def sources(self, data: Data, run_dir: Path) -> HearingSources:
+        """Recordings and the teacher's tracks of them, kept in ``run_dir``; and the sentences.
+
+        Raises:
+            DataError: there are no recordings at all, or human captions are not wanted.
+            CheckpointError: the teacher's file is not EfficientAT's.
+        """
+        if data.esc10_only:
+            raise DataError("--esc10-only goes without human captions, which this recipe needs")
+        network = efficientat.read_network(data.teacher)
+        found = [*_recordings(data)]
+        if not found:
+            raise DataError("there are no recordings: name ESC-50's folder, or that of sounds")
+        heard = store.build(run_dir / "recordings", found)
+        teacher = Teacher(network)
+        numbers = range(len(heard))
+        return HearingSources(
+            store=heard,
+            tracks=tracks.build(run_dir / "recordings", heard, numbers, teacher),
+            known=_known(heard),
+            sentences=[*_sentences(data)],
+            teacher=teacher,
+            start=data.start,
+        )
+
+    def plan(self, sources: HearingSources, seed: int) -> Plan:
+        """The model and its five stages, or the last three."""
+        ours = (*sentences.NOTHING, *sentences.SILENCE, *sentences.NO_DIFFERENCE)
+        texts = [one.text for one in sources.sentences] + [*ours] * REPEATS
+        tokenizer = train_tokenizer(texts, VOCAB_SIZE, [*STYLES])
+        torch.manual_seed(seed)
+        encoder = EfficientAtConfig() if self.published else None
+        model = CaptionerModel(hearing(len(tokenizer), AUDIOSET, encoder))
+        self._start(model, sources)
+
+        encode = partial(tokenize, tokenizer)
+        events = _events(model)
+        canvases = partial(
+            Canvases,
+            sources.store,
+            range(len(sources.store)),
+            sources.teacher,
+            sample_rate=model.encoder.sample_rate,
+            known=sources.known,
+        )
+        differences = Differences(canvases(seed=seed), seed=seed)
+        told = Sentences(sources.sentences, sources.tracks, encode, seed=seed, shares=SHARES)
+        rendered = Rendered(
+            sources.sentences, sources.tracks.recordings, differences, encode, seed=seed
+        )
+        size, half = self.batch_size, self.batch_size // 2
+        hears = losses.Hearing(model.encoder, events.head)
+        tells = losses.Telling(events, model.decoder)
+        differs = losses.Differing(model.encoder, model.difference, events.head)
+        captions = losses.Captioning(model)
+        frozen_head = r"^captioner\.(?!encoder\.|events\.head\.)"
+
+        def budget(steps: int, batch_size: int, rate: float, decay: float = 0.05) -> Budget:
+            warmup = min(200, steps // 10)
+            return Budget(steps, batch_size, rate, warmup, decay, self.save_steps, self.workers,
+                          seed)  # fmt: skip
+
+        # A fresh head shakes the trunk: it learns first, and then all at a smaller rate.
+        listening = [
+            Stage("head", canvases(seed=seed), hears, r"^(?!encoder\.trunk\.)",
+                  budget(self.head_steps, size, 1e-3, 0.01)),
+            Stage("hearing", canvases(seed=seed + 1), hears, "",
+                  budget(self.hearing_steps, size, 1.5e-4, 0.01)),
+        ]  # fmt: skip
+        telling = [
+            Stage("sentences", told, tells, r"^(decoder\.|events\.(embed|compared))",
+                  budget(self.sentence_steps, 2 * size, 8e-4)),
+            Stage("differences", differences, differs,
+                  r"^difference\." if self.published else r"^(difference|head)\.",
+                  budget(self.difference_steps, half, 5e-4, 0.01)),
+            Stage("captions", rendered, captions,
+                  frozen_head if self.published else ALL_BUT_ENCODER,
+                  budget(self.caption_steps, size, 3e-4)),
+        ]  # fmt: skip
+        stages = telling if self.published else [*listening, *telling]
+        return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS), stages)
+
+    def _start(self, model: CaptionerModel, sources: HearingSources) -> None:
+        """Give the encoder what it starts from."""
+        if self.published:
+            assert isinstance(model.encoder, EfficientAt)
+            network: EfficientAtNetwork = sources.teacher.network
+            model.encoder.network.load_state_dict(network.state_dict())
+            efficientat.fill_head(_events(model).head, network)
+        elif sources.start:
+            load_encoder(model.encoder, sources.start)
+        else:
+            assert isinstance(model.encoder, MobileNet)
+            model.encoder.trunk.load_state_dict(yamnet.read_trunk(yamnet.installed()))
+
+
+_SMOKE: dict[str, Any] = {
+    "head_steps": 2,
+    "hearing_steps": 2,
+    "sentence_steps": 2,
+    "difference_steps": 2,
+    "caption_steps": 2,
+    "batch_size": 2,
+    "workers": 0,
+}
+HEARING = {"full": Hearing(), "smoke": Hearing(**_SMOKE)}
+PUBLISHED = {"full": Hearing(published=True), "smoke": Hearing(published=True, **_SMOKE)}
+
+
+def _events(model: CaptionerModel) -> Events:
+    assert isinstance(model.events, Events)
+    return model.events
+
+
+def _recordings(data: Data) -> Iterator[store.Source]:
+    if data.esc50:
+        yield from store.esc50_sources(data.esc50, data.folds or TRAIN_FOLDS)
+    if data.sounds:
+        yield from store.sound_sources(data.sounds)
+
+
+def _sentences(data: Data) -> Iterator[Sentence]:
+    """Of both data sets' parts to train on alone."""
+    if data.audiocaps:
+        told = audiocaps.read_captions(data.audiocaps, "train")
+        yield from read_off((one.caption for one in told), "audiocaps")
+    if data.clotho:
+        clips = clotho.read_captions(data.clotho, "development")
+        yield from read_off((caption for clip in clips for caption in clip.captions), "clotho")
+
+
+def _known(heard: Store) -> dict[int, list[int]]:
+    """ESC-50's classes are sure; elsewhere the teacher knows better."""
+    return {
+        number: [KINDS[kind] for kind in certain(*recording.labels)]
+        for number, recording in enumerate(heard.recordings)
+        if recording.group.startswith("esc50-")
+    }
