@@ -34,7 +34,7 @@ from training.datasets.clotho import read as clotho
 from training.datasets.errors import DataError
 from training.datasets.esc50.read import TRAIN_FOLDS
 from training.fit import Budget, Stage
-from training.recipes.recipe import ALL_BUT_ENCODER, Data, Plan
+from training.recipes.recipe import Data, Plan
 from training.samples import tracks
 from training.samples.canvases import Canvases
 from training.samples.differences import Differences
@@ -157,8 +157,7 @@ class Hearing:
             Stage("differences", differences, differs,
                   r"^difference\." if self.published else r"^(difference|head)\.",
                   budget(self.difference_steps, half, 5e-4, 0.01)),
-            Stage("captions", rendered, captions,
-                  frozen_head if self.published else ALL_BUT_ENCODER,
+            Stage("captions", rendered, captions, frozen_head,
                   budget(self.caption_steps, size, 3e-4)),
         ]  # fmt: skip
         stages = telling if self.published else [*listening, *telling]

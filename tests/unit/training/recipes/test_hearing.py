@@ -22,7 +22,7 @@ from model.types import GenerationOptions
 from tests.support.networks import tagger
 from tests.support.recordings import write
 from training.datasets.errors import DataError
-from training.evaluation.over_http import wav
+from training.evaluation.files import wav
 from training.recipes.recipe import Data
 from training.train import FINAL, train
 
