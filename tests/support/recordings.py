@@ -52,15 +52,15 @@ class PitchTeacher:
     """As likely as a kind is, so much of the power lies around its pitch."""
 
     def opinion(self, samples: NDArray[np.float32]) -> dict[str, Tensor]:
-        windows = [self.heard(part) for part in samples.reshape(-1, WINDOW_SAMPLES)]
+        windows = [self.clip(part) for part in samples.reshape(-1, WINDOW_SAMPLES)]
         return {
-            "clip": self.heard(samples),
+            "clip": self.clip(samples),
             "windows": torch.stack(windows),
             "features": torch.zeros(384).half(),
         }
 
     @staticmethod
-    def heard(samples: NDArray[np.float32]) -> Tensor:
+    def clip(samples: NDArray[np.float32]) -> Tensor:
         """[K]."""
         power = np.abs(np.fft.rfft(samples)) ** 2
         hertz = np.linspace(0, SAMPLE_RATE / 2, len(power))
