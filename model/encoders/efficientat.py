@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.encoders.level import level
+from model.encoders.mel import triangles
 from model.types import Encoded
 
 SAMPLE_RATE = 32_000
@@ -168,16 +169,7 @@ def _hann(device: torch.device) -> Tensor:
 @cache
 def _mel_filters(device: torch.device) -> Tensor:
     """[N_FFT // 2 + 1, M]: triangles in mel (Kaldi), 0 Hz to ``F_MAX``."""
-
-    def mel(hertz: Tensor) -> Tensor:
-        return 1127 * torch.log1p(hertz / 700)
-
-    edges = torch.linspace(0, float(mel(torch.tensor(F_MAX, dtype=torch.float64))), MELS + 2,
-                           dtype=torch.float64)  # fmt: skip
-    bins = mel(torch.arange(N_FFT // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / N_FFT)[:, None]
-    up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    filters = torch.minimum(up, down).clamp(min=0)
+    filters = triangles(SAMPLE_RATE, N_FFT, MELS, 0.0, F_MAX)
     filters[-1] = 0  # Kaldi leaves the bin at the Nyquist frequency out
     return filters.float().to(device)
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from model.encoders.level import level
+from model.encoders.mel import triangles
 from model.types import Encoded
 
 SAMPLE_RATE = 16_000
@@ -97,16 +98,7 @@ def _hann(device: torch.device) -> Tensor:
 @cache
 def _mel_filters(device: torch.device) -> Tensor:
     """[N_FFT // 2 + 1, M]: triangles in mel (HTK), the constant part left out."""
-
-    def mel(hertz: Tensor) -> Tensor:
-        return 1127 * torch.log1p(hertz / 700)
-
-    ends = mel(torch.tensor([F_MIN, F_MAX], dtype=torch.float64))
-    edges = torch.linspace(float(ends[0]), float(ends[1]), MELS + 2, dtype=torch.float64)
-    bins = mel(torch.arange(N_FFT // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / N_FFT)[:, None]
-    up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    filters = torch.minimum(up, down).clamp(min=0)
+    filters = triangles(SAMPLE_RATE, N_FFT, MELS, F_MIN, F_MAX)
     filters[0] = 0
     return filters.float().to(device)
 
