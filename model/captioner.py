@@ -29,15 +29,15 @@ def build(config: CaptionerConfig) -> Parts:
     adapter = ADAPTERS[config.adapter.name](
         inputs=encoder.width, width=config.decoder.width, **config.adapter.keywords()
     )
-    difference = DIFFERENCES[config.difference.name](
-        width=adapter.width, **config.difference.keywords()
-    )
-    decoder = DECODERS[config.decoder.name](**config.decoder.keywords())
     events = None
     if config.events is not None:
         events = Events(
             width=adapter.width, memory=config.decoder.width, **config.events.keywords()
         )
+    difference = DIFFERENCES[config.difference.name](
+        width=events.width if events else adapter.width, **config.difference.keywords()
+    )
+    decoder = DECODERS[config.decoder.name](**config.decoder.keywords())
     return Parts(encoder, adapter, difference, decoder, events)
 
 
@@ -72,11 +72,15 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
 
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""
-        return self.adapter(self.encoder(samples, lengths))
+        return self._hear(self.encoder(samples, lengths))
 
     def encode_clips(self, clips: Sequence[Tensor]) -> list[Encoded]:
         """Waveforms [S] -> for each what ``encode`` says of it, unpadded."""
-        return [self.adapter(Encoded.of(frames)) for frames in self.encoder.encode(clips)]
+        return [self._hear(Encoded.of(frames)) for frames in self.encoder.encode(clips)]
+
+    def _hear(self, encoded: Encoded) -> Encoded:
+        adapted = self.adapter(encoded)
+        return self.events.hear(adapted) if self.events else adapted
 
     def compare(self, clips: Encoded, references: Encoded, rows: Tensor) -> Difference:
         """What each clip has that its reference has not; a clip without one passes untouched.

@@ -105,13 +105,19 @@ class Decoder(Part, Protocol):
 
 
 class EventHead(Part, Protocol):
-    """Between difference and decoder, where there is one: the kinds of sound in what is left."""
+    """Where there is one: the kinds of sound in frames, and in what is left of them."""
+
+    width: int
+    """D' of what it hears."""
+
+    def hear(self, encoded: Encoded) -> Encoded:
+        """Frames [B, T, D] -> what the diff block compares, [B, T, D']."""
 
     def forward(self, difference: Difference, compared: Tensor) -> Difference:
         """What is left -> the decoder's memory, with ``events``; ``compared`` [B] bool."""
 
     def probabilities(self, frames: Tensor) -> Tensor:
-        """[B, T, D] -> the events [B, T, K] of frames that were not compared."""
+        """[B, T, D'], heard or what is left of it -> the events [B, T, K]."""
 
     def __call__(self, difference: Difference, compared: Tensor) -> Difference: ...  # noqa: D102
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.types import Difference
+from model.types import Difference, Encoded
 
 FAINT = 0.02
 """Probabilities below it are left out: hundreds of them are not nothing, even to a square root."""
@@ -36,33 +36,42 @@ class Head(nn.Module):
 
 
 class Events(nn.Module):
-    """What is left of the frames -> the decoder's memory: the frames themselves and their events.
+    """What is heard in each frame, beside its features; and what of both the decoder is told.
 
-    A clip that was compared carries a mark, so that nothing left is told from silence.
+    The diff block masks both alike: what is left of an event's probability is the event's that is
+    left, so that nothing left is silence. A clip that was compared carries a mark, which tells
+    nothing left from silence.
     """
 
     def __init__(self, *, width: int, memory: int, hidden: int, labels: Sequence[str]) -> None:
         """D, M, and what the K kinds are called."""
         super().__init__()
+        self.width = width + len(labels)
         self.head = Head(width=width, hidden=hidden, kinds=len(labels))
         self.frames = nn.Linear(width, memory)
         self.embed = nn.Linear(len(labels), memory, bias=False)
         self.compared = nn.Parameter(torch.zeros(memory))
         self._sounds = [number for number, label in enumerate(labels) if label != SILENCE]
 
+    def hear(self, encoded: Encoded) -> Encoded:
+        """Frames [B, T, D] -> [B, T, D + K]: beside them the square roots of probabilities."""
+        roots = self.head(encoded.frames).sigmoid().sqrt() * encoded.mask[:, :, None]
+        return Encoded(torch.cat([encoded.frames, roots], dim=2), encoded.mask)
+
     def forward(self, difference: Difference, compared: Tensor) -> Difference:
-        """Frames [B, T, D] -> memory [B, T, M], events [B, T, K]; ``compared`` [B] bool.
+        """[B, T, D + K] -> memory [B, T, M], events [B, T, K]; ``compared`` [B] bool.
 
         What is new in a frame is the likeliest of its events.
         """
         events = self.probabilities(difference.memory)
-        memory = self.memory(self.frames(difference.memory), events, compared)
+        frames = self.frames(difference.memory[:, :, : -events.shape[2]])
         kept = events[:, :, self._sounds].amax(dim=2)
+        memory = self.memory(frames, events, compared)
         return Difference(memory, difference.mask, kept, events)
 
-    def probabilities(self, frames: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, K]."""
-        return self.head(frames).sigmoid()  # type: ignore[no-any-return]
+    def probabilities(self, heard: Tensor) -> Tensor:
+        """[B, T, D + K] -> [B, T, K]."""
+        return heard[:, :, -self.embed.in_features :].square()
 
     def memory(self, frames: Tensor, events: Tensor, compared: Tensor) -> Tensor:
         """Projected frames [B, T, M] and events [B, T, K] -> memory [B, T, M]."""

@@ -30,6 +30,61 @@ NO_DIFFERENCE = (
     "no difference is heard",
 )
 
+PLAYED = {
+    "Accordion": "accordion",
+    "Acoustic guitar": "acoustic guitar",
+    "Banjo": "banjo",
+    "Bass drum": "bass drum",
+    "Bass guitar": "bass guitar",
+    "Bowed string instrument": "string instrument with a bow",
+    "Cello": "cello",
+    "Clarinet": "clarinet",
+    "Cymbal": "cymbal",
+    "Didgeridoo": "didgeridoo",
+    "Double bass": "double bass",
+    "Drum kit": "drum kit",
+    "Electric guitar": "electric guitar",
+    "Flute": "flute",
+    "French horn": "french horn",
+    "Glockenspiel": "glockenspiel",
+    "Harmonica": "harmonica",
+    "Harp": "harp",
+    "Hi-hat": "hi hat",
+    "Mandolin": "mandolin",
+    "Maraca": "maraca",
+    "Marimba, xylophone": "xylophone",
+    "Organ": "organ",
+    "Plucked string instrument": "string instrument",
+    "Rattle (instrument)": "rattle",
+    "Saxophone": "saxophone",
+    "Sitar": "sitar",
+    "Snare drum": "snare drum",
+    "Tabla": "tabla",
+    "Tambourine": "tambourine",
+    "Trombone": "trombone",
+    "Trumpet": "trumpet",
+    "Ukulele": "ukulele",
+    "Vibraphone": "vibraphone",
+    "Violin, fiddle": "violin",
+    "Wood block": "wood block",
+}
+"""Instruments, of which people wrote next to nothing."""
+PLAYING = ("{} is being played", "someone plays {}", "{} is played", "a person is playing {}")
+RARE = {
+    "A capella": ("people sing together in harmony", "a group of people sing a cappella"),
+    "Drum machine": ("a drum machine plays a beat", "an electronic beat plays"),
+    "Gargling": ("a person is gargling", "a man gargles"),
+    "Heavy metal": ("heavy metal music plays", "loud metal music is playing"),
+    "Classical music": ("classical music plays", "an orchestra plays classical music"),
+    "Pink noise": ("loud static noise", "a steady noise hisses"),
+    "Roaring cats (lions, tigers)": ("a lion roars", "a big cat is growling and roaring"),
+    "Single-lens reflex camera": ("a camera shutter clicks", "a camera takes a picture"),
+    "Soundtrack music": ("dramatic music plays", "slow background music plays"),
+    "String section": ("violins play together", "string instruments play together"),
+    "Video game music": ("video game music plays", "electronic music from a video game plays"),
+}
+"""Further kinds of which people wrote next to nothing, in their manner."""
+
 UNDERSTOOD = {"audiocaps": 0.8, "clotho": 0.9}
 """Style -> the share of a sentence's words that must be; Clotho's speak of what is not heard."""
 MOST_SOUNDS, MOST_WORDS = 6, 22
@@ -58,6 +113,15 @@ class Sentence:
 def read_off(captions: Iterable[str], style: str) -> list[Sentence]:
     """Those captions whose sounds can be told from their words, and which these are."""
     return [sentence for caption in captions if (sentence := _read_off(caption, style))]
+
+
+def ours() -> list[Sentence]:
+    """Sentences of ours, of the kinds that people hardly speak of."""
+    said = [(kind, text) for kind, texts in RARE.items() for text in texts]
+    for kind, name in PLAYED.items():
+        article = "an" if name[0] in "aeio" else "a"
+        said += [(kind, phrase.format(f"{article} {name}")) for phrase in PLAYING]
+    return [Sentence(text, ((kind,),), (), "audiocaps") for kind, text in said]
 
 
 def _read_off(caption: str, style: str) -> Sentence | None:

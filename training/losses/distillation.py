@@ -11,9 +11,13 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.contracts import DiffBlock, Encoder
+from model.captioner import CaptionerModel
+from model.contracts import Encoder
 from model.encoders.efficientat import WIDTH, WINDOW
 from model.events import Head
+
+UNSURE = (1e-4, 1 - 1e-4)
+"""No probability counts as nearer to none or to one."""
 
 
 class Hearing(nn.Module):
@@ -39,22 +43,12 @@ class Hearing(nn.Module):
 
 
 class Differing(nn.Module):
-    """What the diff block leaves is to sound to the head as the rest does to the teacher.
+    """What the diff block leaves of the events is to be what the teacher says of the rest."""
 
-    The encoder is frozen, and so in eval mode.
-    """
-
-    def __init__(self, encoder: Encoder, difference: DiffBlock, head: Head) -> None:
+    def __init__(self, captioner: CaptionerModel) -> None:
+        """Its encoder and its events are frozen."""
         super().__init__()
-        self.encoder = encoder
-        self.difference = difference
-        self.head = head
-
-    def train(self, mode: bool = True) -> Differing:
-        """Training mode for all but the encoder."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
+        self.captioner = captioner
 
     def forward(
         self,
@@ -67,10 +61,15 @@ class Differing(nn.Module):
         windows: Tensor,
         weights: Tensor,
     ) -> dict[str, Tensor]:
-        """[B, S] and [B, R] against ``clip`` [B, K], ``windows`` [B, W, K]; ``weights`` [B, K]."""
-        heard = self.encoder(inputs, lengths).take(reference_of.tolist())
-        reference = self.encoder(references, reference_lengths)
-        logits = self.head(self.difference(heard, reference).memory)
+        """What the encoder takes, against ``clip`` [B, K], ``windows`` [B, W, K].
+
+        ``weights`` [B, K].
+        """
+        captioner = self.captioner
+        assert captioner.events is not None
+        heard = captioner.encode(inputs, lengths).take(reference_of.tolist())
+        left = captioner.difference(heard, captioner.encode(references, reference_lengths))
+        logits = captioner.events.probabilities(left.memory).clamp(*UNSURE).logit()
         return {"loss": opinions(logits, clip, windows, weights)}
 
 

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.utils.data import Dataset
 
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search, load_encoder
 from model.config import EfficientAtConfig, hearing
+from model.difference import Masking
 from model.encoders import EfficientAt, MobileNet
 from model.encoders.efficientat import EfficientAtNetwork
 from model.events import Events
@@ -37,7 +40,9 @@ from training.fit import Budget, Stage
 from training.recipes.recipe import Data, Plan
 from training.samples import tracks
 from training.samples.canvases import Canvases
+from training.samples.collate import Sample
 from training.samples.differences import Differences
+from training.samples.frames import Heard, without_encoder
 from training.samples.rendered import Rendered
 from training.samples.sentences import Sentences
 from training.samples.teacher import Teacher
@@ -48,6 +53,8 @@ from training.scenes.store import Store
 VOCAB_SIZE = 4000
 SHARES = {"audiocaps": 0.8, "clotho": 0.2}
 """Of the sentences: the served style is that of the first."""
+TAKEN, KEPT = 10.0, -3.0
+"""The mask at the start: .95 of what the reference has not, .08 of what it has at .3."""
 REPEATS = 50
 """How often the tokenizer is shown a sentence of ours."""
 
@@ -78,7 +85,10 @@ class Hearing:
     difference_steps: int = 1500
     caption_steps: int = 2000
     batch_size: int = 32
-    """Of sentences it is twice this, of pairs half of it."""
+    """Of sentences and of differences it is twice this."""
+    difference_visits: int = 8
+    caption_visits: int = 4
+    """How often a mixture is learned from."""
     save_steps: int = 100
     workers: int = 1
 
@@ -102,7 +112,7 @@ class Hearing:
             store=heard,
             tracks=tracks.build(run_dir / "recordings", heard, numbers, teacher),
             known=_known(heard),
-            sentences=[*_sentences(data)],
+            sentences=[*_sentences(data), *sentences.ours()],
             teacher=teacher,
             start=data.start,
         )
@@ -132,12 +142,14 @@ class Hearing:
         rendered = Rendered(
             sources.sentences, sources.tracks.recordings, differences, encode, seed=seed
         )
-        size, half = self.batch_size, self.batch_size // 2
+        size = self.batch_size
         hears = losses.Hearing(model.encoder, events.head)
         tells = losses.Telling(events, model.decoder)
-        differs = losses.Differing(model.encoder, model.difference, events.head)
-        captions = losses.Captioning(model)
-        frozen_head = r"^captioner\.(?!encoder\.|events\.head\.)"
+        deaf = without_encoder(model)
+        differs, captions = losses.Differing(deaf), losses.Captioning(deaf)
+
+        def heard(samples: Dataset[Sample], visits: int) -> Heard:
+            return Heard(samples, model.encoder, visits=visits)
 
         def budget(steps: int, batch_size: int, rate: float, decay: float = 0.05) -> Budget:
             warmup = min(200, steps // 10)
@@ -154,17 +166,19 @@ class Hearing:
         telling = [
             Stage("sentences", told, tells, r"^(decoder\.|events\.(embed|compared))",
                   budget(self.sentence_steps, 2 * size, 8e-4)),
-            Stage("differences", differences, differs,
-                  r"^difference\." if self.published else r"^(difference|head)\.",
-                  budget(self.difference_steps, half, 5e-4, 0.01)),
-            Stage("captions", rendered, captions, frozen_head,
-                  budget(self.caption_steps, size, 3e-4)),
+            Stage("differences", heard(differences, self.difference_visits), differs,
+                  r"^captioner\.difference\.", budget(self.difference_steps, 2 * size, 5e-4, 0.01)),
+            Stage("captions", heard(rendered, self.caption_visits), captions,
+                  r"^captioner\.(?!events\.head\.)", budget(self.caption_steps, size, 3e-4)),
         ]  # fmt: skip
         stages = telling if self.published else [*listening, *telling]
         return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS), stages)
 
     def _start(self, model: CaptionerModel, sources: HearingSources) -> None:
-        """Give the encoder what it starts from."""
+        """Give encoder and diff block what they start from."""
+        start_as_rule(model)
+        nn.init.zeros_(_events(model).frames.weight)  # at first the events alone speak
+        nn.init.zeros_(_events(model).frames.bias)
         if self.published:
             assert isinstance(model.encoder, EfficientAt)
             network: EfficientAtNetwork = sources.teacher.network
@@ -175,6 +189,20 @@ class Hearing:
         else:
             assert isinstance(model.encoder, MobileNet)
             model.encoder.trunk.load_state_dict(yamnet.read_trunk(yamnet.installed()))
+
+
+@torch.no_grad()
+def start_as_rule(captioner: CaptionerModel) -> None:
+    """Let the diff block take, of each event, what the frames of the reference most alike hold."""
+    block, kinds = captioner.difference, len(AUDIOSET)
+    assert isinstance(block, Masking)
+    for layer in (block.query, block.key, block.value):
+        nn.init.zeros_(layer.bias)
+    nn.init.eye_(block.query.weight)
+    nn.init.eye_(block.key.weight)
+    nn.init.zeros_(block.value.weight)
+    block.value.weight.diagonal()[-kinds:].fill_(TAKEN)
+    block.value.bias.fill_(KEPT)
 
 
 _SMOKE: dict[str, Any] = {

@@ -6,6 +6,7 @@ Shapes: B clips, T frames, D features, L tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
+from model.captioner import CaptionerModel
+from model.contracts import Encoder, Parts
 from model.types import Encoded
 from training.captions.lexicon import normalize_caption
 from training.captions.tokenizer import tokenize
@@ -31,6 +34,57 @@ class KeptFrames(nn.Module):
         """[B, T, D], zero beyond ``lengths`` [B] -> the same, with its mask."""
         places = torch.arange(frames.shape[1], device=lengths.device)
         return Encoded(frames, places < lengths[:, None])
+
+
+def without_encoder(captioner: CaptionerModel) -> CaptionerModel:
+    """The same parts, but that its encoder's frames are what it is given."""
+    parts = Parts(
+        cast(Encoder, KeptFrames()),
+        captioner.adapter,
+        captioner.difference,
+        captioner.decoder,
+        captioner.events,
+    )
+    return CaptionerModel(captioner.config, parts)
+
+
+class Heard(Dataset[Sample]):
+    """Samples as a frozen encoder hears them, most of them again and again.
+
+    One in ``visits`` is new: to mix, to encode and to ask the teacher costs far more than to learn.
+    The others are drawn from the last ``memory`` that were. Every sample is a function of its
+    index alone; what is kept only saves time.
+    """
+
+    def __init__(
+        self, samples: Dataset[Sample], encoder: Encoder, *, visits: int, memory: int = 4096
+    ) -> None:
+        self.samples = samples
+        self.encoder = encoder
+        self.visits = visits
+        self.memory = memory
+        self._kept: dict[int, Sample] = {}
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample with ``input`` and ``reference`` [T, D] in place of waveforms."""
+        number, again = divmod(index, self.visits)
+        if again:
+            rng = np.random.default_rng((51, index))
+            number = int(rng.integers(max(0, number + 1 - self.memory), number + 1))
+        if number not in self._kept:
+            self._kept.pop(number - self.memory, None)
+            self._kept[number] = self._hear(self.samples[number])
+        return self._kept[number]
+
+    @torch.no_grad()
+    def _hear(self, sample: Sample) -> Sample:
+        self.encoder.eval()
+        heard = dict(sample)
+        for name in ("input", "reference"):
+            samples = sample[name]
+            if samples is not None:
+                heard[name] = self.encoder.encode([samples])[0]
+        return heard
 
 
 class FrameSamples(Dataset[Sample]):

@@ -9,6 +9,7 @@ Shapes: T frames, K kinds, L tokens.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from training.captions.ontology import children, expand, parents
 from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence
 from training.samples.collate import Sample
 from training.samples.tracks import KINDS, Track, Tracks
+
+BY_KIND = 0.5
+"""Of the samples: a kind is drawn, then a sentence of it. Most sentences speak of few kinds."""
 
 
 class Sentences(Dataset[Sample]):
@@ -48,6 +52,11 @@ class Sentences(Dataset[Sample]):
         self.tracks = tracks
         self.encode = encode
         self.seed = seed
+        by_kind: dict[str, list[Sentence]] = {}
+        for one in itertools.chain(*self.by_style.values()):
+            for kind in sorted(one.sounds):
+                by_kind.setdefault(kind, []).append(one)
+        self.by_kind = [*by_kind.values()]
         weights = np.array([shares[style] for style in self.by_style])
         self.shares = weights / weights.sum()
         self.kin = {kind: np.array(sorted(map(KINDS.__getitem__, _kin(kind)))) for kind in KINDS}
@@ -60,15 +69,21 @@ class Sentences(Dataset[Sample]):
         if rng.random() < 0.05:
             events, text, style = *self.nothing(rng, compared), "audiocaps"
         else:
-            style = [*self.by_style][rng.choice(len(self.shares), p=self.shares)]
-            told = self.by_style[style]
-            sentence = told[rng.integers(len(told))]
-            events, text = self.events(sentence, rng), sentence.text
+            sentence = self.sentence(rng)
+            events, text, style = self.events(sentence, rng), sentence.text, sentence.style
         return {
             "input": torch.from_numpy(events.astype(np.float32)),
             "tokens": self.encode(text, style),
             "compared": torch.tensor(compared),
         }
+
+    def sentence(self, rng: np.random.Generator) -> Sentence:
+        """One of a style, or one of a kind."""
+        if rng.random() < BY_KIND:
+            told = self.by_kind[rng.integers(len(self.by_kind))]
+        else:
+            told = self.by_style[[*self.by_style][rng.choice(len(self.shares), p=self.shares)]]
+        return told[rng.integers(len(told))]
 
     def nothing(self, rng: np.random.Generator, compared: bool) -> tuple[Track, str]:
         """Hardly any event, and what is said then."""

@@ -7,7 +7,7 @@ import torch
 
 from model.config import hearing
 from model.events import FAINT, SILENCE, Events
-from model.types import Difference
+from model.types import Difference, Encoded
 
 LABELS = ("Dog", SILENCE, "Rain")
 
@@ -20,19 +20,41 @@ def events() -> Events:
     return events
 
 
-def left(frames: int = 4) -> Difference:
-    memory = torch.randn(2, frames, 6, generator=torch.Generator().manual_seed(1))
-    return Difference(memory, torch.ones(2, frames, dtype=torch.bool), None)
+def clips(frames: int = 4) -> Encoded:
+    """Of the second one only half is sound."""
+    found = torch.randn(2, frames, 6, generator=torch.Generator().manual_seed(1))
+    return Encoded(found, torch.tensor([frames, frames // 2])[:, None] > torch.arange(frames))
+
+
+def left(events: Events) -> Difference:
+    heard = events.hear(clips())
+    return Difference(heard.frames * 0.9, heard.mask, None)
+
+
+def test_events_are_heard_beside_the_features(events: Events) -> None:
+    encoded = clips()
+    heard = events.hear(encoded)
+    assert heard.frames.shape == (2, 4, events.width)
+    assert torch.equal(heard.frames[:, :, :6], encoded.frames)
+    expected = events.head(encoded.frames).sigmoid()
+    torch.testing.assert_close(events.probabilities(heard.frames)[0], expected[0])
+    assert events.probabilities(heard.frames)[1].any(dim=1).tolist() == [True, True, False, False]
+
+
+def test_what_a_mask_takes_of_a_root_it_takes_twice_of_the_event(events: Events) -> None:
+    heard = events.hear(clips()).frames
+    masked = events.probabilities(heard * torch.tensor([1.0] * 7 + [0.5, 0.0]))
+    torch.testing.assert_close(masked, events.probabilities(heard) * torch.tensor([1.0, 0.25, 0.0]))
 
 
 def test_memory_is_frames_and_events(events: Events) -> None:
-    difference = left()
+    difference = left(events)
     found = events(difference, torch.tensor([False, True]))
     assert found.memory.shape == (2, 4, 8)
     assert found.events is not None
     assert torch.equal(found.events, events.probabilities(difference.memory))
     told = torch.where(found.events < FAINT, 0, found.events).sqrt() @ events.embed.weight.T
-    expected = events.frames(difference.memory) + told
+    expected = events.frames(difference.memory[:, :, :6]) + told
     torch.testing.assert_close(found.memory[0], expected[0])
     torch.testing.assert_close(found.memory[1], expected[1] + events.compared)
 
@@ -60,16 +82,16 @@ def test_a_kind_that_is_left_out_has_a_gradient_all_the_same(events: Events) -> 
 def test_silence_is_not_what_is_new(events: Events) -> None:
     with torch.no_grad():
         events.head.fc2.bias.copy_(torch.tensor([-1.0, 9.0, -2.0]))
-    found = events(left(), torch.tensor([True, True]))
+    found = events(left(events), torch.tensor([True, True]))
     assert found.events is not None
     assert found.kept is not None
     assert torch.equal(found.kept, found.events[:, :, [0, 2]].amax(dim=2))
-    assert found.kept.max() < found.events[:, :, 1].min()
+    assert found.kept[0].max() < found.events[0, :, 1].min()
 
 
 def test_a_fresh_head_hears_next_to_nothing() -> None:
     fresh = Events(width=6, memory=8, hidden=5, labels=LABELS)
-    assert fresh.probabilities(left().memory).max() < 0.02
+    assert fresh.probabilities(fresh.hear(clips()).frames).max() < 0.02
 
 
 def test_the_bundled_size_has_events_of_its_labels() -> None:

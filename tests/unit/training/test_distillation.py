@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.adapters import ADAPTERS
 from model.captioner import CaptionerModel
+from model.contracts import Parts
 from model.events import Events, Head
 from training.losses import Differing, Hearing, Telling
 from training.losses.distillation import distance, opinions, smooth_max
@@ -118,20 +120,34 @@ def pairs() -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def differing(captioner: CaptionerModel, head: Head) -> Differing:
+def differing(captioner: CaptionerModel) -> Differing:
     torch.manual_seed(1)
-    mask = type(captioner.difference)(width=captioner.encoder.width)
-    return Differing(captioner.encoder, mask, head)
+    width = captioner.encoder.width
+    labels = [str(kind) for kind in range(KINDS)]
+    events = Events(width=width, memory=16, hidden=4, labels=labels)
+    nn.init.constant_(events.head.fc2.bias, 1.0)  # there is something to be taken away
+    events.head.requires_grad_(False)
+    mask = type(captioner.difference)(width=events.width)
+    adapter = ADAPTERS["none"](inputs=width, width=width)
+    parts = Parts(captioner.encoder, adapter, mask, captioner.decoder, events)
+    return Differing(CaptionerModel(captioner.config, parts))
 
 
 def test_a_mask_learns_what_the_teacher_says_of_the_rest(differing: Differing) -> None:
-    lowers(differing, pairs(), lambda name: not name.startswith("encoder."))
+    lowers(differing, pairs(), lambda name: ".difference." in name)
 
 
-def test_the_frozen_encoder_is_in_eval_mode(differing: Differing) -> None:
-    differing.train()
-    assert differing.head.training
-    assert not any(module.training for module in differing.encoder.modules())  # type: ignore[attr-defined]
+def test_of_nothing_left_there_is_no_event(differing: Differing) -> None:
+    """And a loss that is all but none, where the teacher heard nothing."""
+    nothing = pairs()
+    for name in ("clip", "windows"):
+        nothing[name] = torch.zeros_like(nothing[name])
+    with torch.no_grad():
+        differing.captioner.get_parameter("difference.value.bias").fill_(20)
+        none = differing(**nothing)["loss"].item()
+        differing.captioner.get_parameter("difference.value.bias").fill_(-20)
+        all_of_it = differing(**nothing)["loss"].item()
+    assert none < 0.01 < all_of_it
 
 
 def test_sentences_are_learned_from_events_alone(captioner: CaptionerModel) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from training.datasets.recording import CaptionedClip, Recording
 from training.losses import Captioning
-from training.samples.collate import collate
+from training.samples.collate import Sample, collate
 from training.samples.features import Features
-from training.samples.frames import FrameSamples, KeptFrames
+from training.samples.frames import FrameSamples, Heard, KeptFrames, without_encoder
 
 Rendered = tuple[list[CaptionedClip], Features]
 
@@ -80,3 +81,47 @@ def test_the_loss_on_kept_frames_is_the_loss_on_waveforms(
     captioner.add_module("encoder", KeptFrames())
     kept = loss([one.frames[0] for one in encoded])
     torch.testing.assert_close(kept, whole, rtol=1e-5, atol=1e-6)
+
+
+class Counted(Dataset[Sample]):
+    """Waveforms that tell their number by their length, and how often each was asked for."""
+
+    def __init__(self) -> None:
+        self.drawn: list[int] = []
+
+    def __getitem__(self, index: int) -> Sample:
+        self.drawn.append(index)
+        size = 8000 + 1000 * index
+        sounds = torch.randn(2, size, generator=torch.Generator().manual_seed(index))
+        reference = None if index % 2 else sounds[1]
+        return {"input": sounds[0], "reference": reference, "clip": torch.tensor(float(index))}
+
+
+def test_what_is_heard_again_is_neither_mixed_nor_encoded_again(captioner: CaptionerModel) -> None:
+    mixed = Counted()
+    heard = Heard(mixed, captioner.encoder, visits=4, memory=3)
+    samples = [heard[index] for index in range(40)]
+    assert mixed.drawn == [*range(10)]
+    for index, sample in enumerate(samples):
+        number = int(sample["clip"])
+        assert index // 4 - 3 < number <= index // 4
+        assert number == index // 4 or index % 4
+        whole = Counted()[number]
+        assert torch.equal(sample["input"], captioner.encoder.encode([whole["input"]])[0])
+        assert (sample["reference"] is None) == bool(number % 2)
+    assert len({int(sample["clip"]) for sample in samples[20:24]}) > 1
+
+
+def test_a_run_that_was_stopped_hears_the_same(captioner: CaptionerModel) -> None:
+    heard, resumed = (Heard(Counted(), captioner.encoder, visits=3, memory=4) for _ in range(2))
+    samples = [heard[index] for index in range(24)]
+    for index in range(15, 24):
+        assert torch.equal(resumed[index]["input"], samples[index]["input"])
+
+
+def test_without_its_encoder_a_captioner_says_the_same_of_frames(captioner: CaptionerModel) -> None:
+    samples = torch.randn(1, 12_000, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([12_000])
+    frames = captioner.eval().encoder(samples, lengths)
+    found = without_encoder(captioner).eval().encode(frames.frames, frames.mask.sum(dim=1))
+    torch.testing.assert_close(found.frames, captioner.encode(samples, lengths).frames)
