@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from model.events import SILENCE
 from model.types import Interval, Sound
 
 MOST = 10
@@ -20,9 +21,10 @@ LEAST = 0.1
 def sounds(events: Tensor, labels: Sequence[str], frame_s: float) -> tuple[Sound, ...]:
     """The sounds of one clip, best first, from its events [T, K].
 
-    A sound lasts while its probability is at least half of its highest, and ``LEAST``.
+    A sound lasts while its probability is at least half of its highest, and ``LEAST``. Silence is
+    none.
     """
-    scores, kinds = events.amax(dim=0).topk(MOST)
+    scores, kinds = events.amax(dim=0).topk(min(MOST + 1, len(labels)))
     return tuple(
         Sound(
             labels[kind],
@@ -30,8 +32,8 @@ def sounds(events: Tensor, labels: Sequence[str], frame_s: float) -> tuple[Sound
             _intervals((events[:, kind] >= max(LEAST, score / 2)).tolist(), frame_s),
         )
         for score, kind in zip(scores.tolist(), kinds.tolist(), strict=True)
-        if score >= LEAST
-    )
+        if score >= LEAST and labels[kind] != SILENCE
+    )[:MOST]
 
 
 def shared(first: Tensor, second: Tensor) -> Tensor:

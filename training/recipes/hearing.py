@@ -198,8 +198,9 @@ def start_as_rule(captioner: CaptionerModel) -> None:
     assert isinstance(block, Masking)
     for layer in (block.query, block.key, block.value):
         nn.init.zeros_(layer.bias)
-    nn.init.eye_(block.query.weight)
-    nn.init.eye_(block.key.weight)
+    small = isinstance(captioner.encoder, EfficientAt)  # the features; the student's have norms
+    for layer in (block.query, block.key):
+        nn.init.zeros_(layer.weight).fill_diagonal_(5.0 if small else 1.0)
     nn.init.zeros_(block.value.weight)
     block.value.weight.diagonal()[-kinds:].fill_(TAKEN)
     block.value.bias.fill_(KEPT)
