@@ -40,8 +40,8 @@ def test_the_page_has_each_sound_that_it_offers() -> None:
 
 
 def test_every_recording_is_credited() -> None:
-    credits = (WEB / "demo" / "CREDITS.md").read_text()
-    assert {*re.findall("`([^`]+)`", credits)} == {*demo.CLIPS}
+    text = (WEB / "demo" / "CREDITS.md").read_text()
+    assert {*re.findall("`([^`]+)`", text)} == {*demo.CLIPS}
 
 
 def test_the_mixed_demo_clip_is_the_sum_of_the_two_at_matched_power(tmp_path: Path) -> None:
