@@ -71,6 +71,8 @@ class Sentences(Dataset[Sample]):
         else:
             sentence = self.sentence(rng)
             events, text, style = self.events(sentence, rng), sentence.text, sentence.style
+            if compared:  # a mask takes of what it should leave, too
+                events *= np.float32(rng.uniform(0.3, 1))
         return {
             "input": torch.from_numpy(events.astype(np.float32)),
             "tokens": self.encode(text, style),
