@@ -44,7 +44,10 @@ class Tracks:
         self.tracks = tracks
         self.by_kind: dict[str, list[int]] = {}
         self.recordings: dict[str, list[int]] = {}
-        """Kind -> the numbers of the recordings that are of it, by their label."""
+        """Kind -> the numbers of the recordings that are of it, by their label.
+
+        Labels that the teacher does not know are kinds here, too.
+        """
         for place, (track, said) in enumerate(zip(tracks, labels, strict=True)):
             peak = track.max(axis=0)
             sure = {AUDIOSET[k] for k in np.flatnonzero(peak > SURE).tolist()}
@@ -52,7 +55,8 @@ class Tracks:
             clear = {kind for kind in likely if peak[KINDS[kind]] > CLEAR}
             for kind in sorted(sure | clear, key=KINDS.__getitem__):
                 self.by_kind.setdefault(kind, []).append(place)
-            for kind in sorted(likely, key=KINDS.__getitem__):
+            others = {label for label in said if label not in KINDS}
+            for kind in [*sorted(likely, key=KINDS.__getitem__), *sorted(others)]:
                 self.recordings.setdefault(kind, []).append(numbers[place])
 
     def of(self, kind: str, rng: np.random.Generator) -> Track | None:
