@@ -85,7 +85,7 @@ class Hearing:
     hearing_steps: int = 1400
     sentence_steps: int = 3500
     difference_steps: int = 700
-    caption_steps: int = 1000
+    caption_steps: int = 400
     batch_size: int = 32
     """Of sentences and of differences it is twice this."""
     difference_visits: int = 8
@@ -172,8 +172,10 @@ class Hearing:
                   budget(self.sentence_steps, 2 * size, 8e-4)),
             Stage("differences", heard(differences, self.difference_visits), differs,
                   r"^captioner\.difference\.", budget(self.difference_steps, 2 * size, 5e-4, 0.01)),
+            # Fast, it would unlearn what the tagger taught the block, and people the decoder.
             Stage("captions", heard(rendered, self.caption_visits), captions,
-                  r"^captioner\.(?!events\.head\.)", budget(self.caption_steps, size, 3e-4)),
+                  r"^captioner\.(decoder\.|events\.(?!head\.))",
+                  budget(self.caption_steps, size, 1e-4)),
         ]  # fmt: skip
         stages = telling if self.published else [*listening, *telling]
         search = baseline_search(max_length=MAX_TOKENS)
