@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from training.captions.layout import layout
 from training.captions.ontology import AUDIOSET
-from training.captions.sounds import layout, understood
+from training.captions.sounds import understood
 from training.captions.wording import normalize_caption
 
 NOTHING = (
