@@ -1,6 +1,6 @@
 """Clips to try the commands with: the web page's own, as WAV.
 
-They were made in code (``training/scenes/synthetic.py``), so they carry nobody's licence.
+They are real recordings, by CC0 and CC BY; ``CREDITS.md`` beside them says whose.
 """
 
 from __future__ import annotations
@@ -9,8 +9,16 @@ from pathlib import Path
 
 import soundfile
 
-CLIPS = ("siren", "telephone", "bouncing-ball", "knocks", "siren-and-knocks")
-"""``siren-and-knocks`` is the sum of ``siren`` and ``knocks``, which have the same power."""
+CLIPS = (
+    "woman",
+    "thunder",
+    "crickets",
+    "wolf",
+    "trumpet",
+    "woman-and-thunder",
+    "trumpet-and-crickets",
+)
+"""``woman-and-thunder`` is the sum of ``woman`` and ``thunder``, which have the same power."""
 _BUNDLED = Path(__file__).resolve().parents[1] / "service" / "web" / "demo"
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from model import checkpoint
+from model.encoders import EfficientAt
+from model.published import efficientat
 from training.fit import fit
 from training.recipes import RECIPES
 from training.recipes.recipe import Data
@@ -35,8 +37,13 @@ def train(*, recipe: str, data: Data, output: Path, scale: str = "full", seed: i
 
 
 def export(run_dir: Path, target: Path, dtype: str) -> None:
-    """Write a run's final checkpoint to ``target`` in the given precision; a card there stays."""
+    """Write a run's final checkpoint to ``target`` in the given precision; a card there stays.
+
+    Without the teacher's network, if that is its encoder: others publish it.
+    """
     final = checkpoint.load(run_dir / FINAL, getattr(torch, dtype))
+    if isinstance(final.model.encoder, EfficientAt):
+        final.model.config.fetched = efficientat.FETCHED
     checkpoint.save(target, final.model, final.tokenizer, final.generation)
 
 

@@ -1,18 +1,19 @@
-// The demo sounds and the pairs worth comparing; `audiodiff demo-clips` writes some of them too.
+// The demo recordings (demo/CREDITS.md says whose) and the pairs worth comparing;
+// `audiodiff demo-clips` writes them too.
 
 export const SINGLES = [
-  { file: "siren", label: "Siren" },
-  { file: "telephone", label: "Telephone" },
-  { file: "knocks", label: "Knocks" },
-  { file: "bouncing-ball", label: "Bouncing ball" },
+  { file: "woman", label: "A woman" },
+  { file: "thunder", label: "Thunder" },
+  { file: "crickets", label: "Crickets" },
+  { file: "wolf", label: "A wolf" },
+  { file: "trumpet", label: "A trumpet" },
 ];
 
 export const PAIRS = [
-  { input: "siren-and-knocks", reference: "knocks", label: "Siren and knocks", minus: "knocks" },
-  { input: "siren-and-knocks", reference: "siren", label: "Siren and knocks", minus: "siren" },
-  { input: "engine-and-whistle", reference: "engine", label: "Engine and whistle", minus: "engine" },
-  { input: "clock-and-telephone", reference: "clock", label: "Clock and telephone", minus: "clock" },
-  { input: "telephone", reference: "siren", label: "Telephone", minus: "siren" },
+  { input: "woman-and-thunder", reference: "thunder", label: "A woman and thunder", minus: "thunder" },
+  { input: "woman-and-thunder", reference: "woman", label: "A woman and thunder", minus: "the woman" },
+  { input: "trumpet-and-crickets", reference: "crickets", label: "A trumpet and crickets", minus: "crickets" },
+  { input: "wolf", reference: "crickets", label: "A wolf", minus: "crickets" },
 ];
 
 /** Fetch one of the sounds as a file. */

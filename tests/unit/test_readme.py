@@ -43,7 +43,7 @@ def commands() -> list[tuple[str, list[str]]]:
     found = []
     for page in PAGES:
         for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 for part in re.split(r" \| | > .*| &$", line):
                     if words := shlex.split(part, comments=True):
                         found.append((page, words))

@@ -55,6 +55,8 @@ SHARES = {"audiocaps": 0.8, "clotho": 0.2}
 """Of the sentences: the served style is that of the first."""
 TAKEN, KEPT = 10.0, -3.0
 """The mask at the start: .95 of what the reference has not, .08 of what it has at .3."""
+SHORTEST = 3
+"""Tokens of a caption, its start and end counted: "silence" is one."""
 REPEATS = 50
 """How often the tokenizer is shown a sentence of ours."""
 
@@ -170,7 +172,9 @@ class Hearing:
                   r"^captioner\.(?!events\.head\.)", budget(self.caption_steps, size, 3e-4)),
         ]  # fmt: skip
         stages = telling if self.published else [*listening, *telling]
-        return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS), stages)
+        search = baseline_search(max_length=MAX_TOKENS)
+        search.min_length = SHORTEST
+        return Plan(model, tokenizer, search, stages)
 
     def _start(self, model: CaptionerModel, sources: HearingSources) -> None:
         """Give encoder and diff block what they start from."""

@@ -43,9 +43,12 @@ class Sentences(Dataset[Sample]):
     ) -> None:
         """``encode`` makes tokens of a text in a style; ``shares`` of the samples are of each.
 
+        Sentences that speak of other sounds than a track's kinds are left out.
+
         Raises ValueError if there is no sentence in any of them.
         """
-        told = {style: [one for one in sentences if one.style == style] for style in shares}
+        known = [one for one in sentences if one.sounds <= KINDS.keys()]
+        told = {style: [one for one in known if one.style == style] for style in shares}
         self.by_style = {style: some for style, some in told.items() if some}
         if not self.by_style:
             raise ValueError("there is no sentence whose sounds can be told from its words")
@@ -71,6 +74,8 @@ class Sentences(Dataset[Sample]):
         else:
             sentence = self.sentence(rng)
             events, text, style = self.events(sentence, rng), sentence.text, sentence.style
+            if compared:  # a mask takes of what it should leave, too
+                events *= np.float32(rng.uniform(0.3, 1))
         return {
             "input": torch.from_numpy(events.astype(np.float32)),
             "tokens": self.encode(text, style),

@@ -23,8 +23,10 @@ KINDS: Mapping[str, int] = {name: number for number, name in enumerate(AUDIOSET)
 """The kinds of a track, in order."""
 SURE = 0.4
 """A kind that is as likely in some frame is heard, whatever a data set says."""
-LIKELY = 0.03
+LIKELY = 0.05
 """A kind that a data set says is heard is, if it is as likely in some frame."""
+CLEAR = 0.2
+"""So likely is a kind where its track stands for it: what is hardly heard is not to be told."""
 
 FILE = "tracks.npz"
 
@@ -42,14 +44,19 @@ class Tracks:
         self.tracks = tracks
         self.by_kind: dict[str, list[int]] = {}
         self.recordings: dict[str, list[int]] = {}
-        """Kind -> the numbers of the recordings that are of it, by their label."""
+        """Kind -> the numbers of the recordings that are of it, by their label.
+
+        Labels that the teacher does not know are kinds here, too.
+        """
         for place, (track, said) in enumerate(zip(tracks, labels, strict=True)):
             peak = track.max(axis=0)
             sure = {AUDIOSET[k] for k in np.flatnonzero(peak > SURE).tolist()}
             likely = {kind for kind in certain(*said) if peak[KINDS[kind]] > LIKELY}
-            for kind in sorted(sure | likely, key=KINDS.__getitem__):
+            clear = {kind for kind in likely if peak[KINDS[kind]] > CLEAR}
+            for kind in sorted(sure | clear, key=KINDS.__getitem__):
                 self.by_kind.setdefault(kind, []).append(place)
-            for kind in sorted(likely, key=KINDS.__getitem__):
+            others = {label for label in said if label not in KINDS}
+            for kind in [*sorted(likely, key=KINDS.__getitem__), *sorted(others)]:
                 self.recordings.setdefault(kind, []).append(numbers[place])
 
     def of(self, kind: str, rng: np.random.Generator) -> Track | None:

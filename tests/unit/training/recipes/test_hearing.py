@@ -16,8 +16,10 @@ from torch import Tensor
 from engine.captioner import Captioner
 from model import checkpoint
 from model.audio import decode
+from model.checkpoint import read_fetched
 from model.config import CaptionerConfig
 from model.encoders import MobileNet
+from model.published.efficientat import FETCHED
 from model.types import GenerationOptions
 from tests.support.networks import tagger
 from tests.support.recordings import write
@@ -195,6 +197,10 @@ def test_with_the_teachers_own_network_encoder_and_head_stay(data: Data, tmp_pat
     assert torch.equal(final["events.head.fc2.bias"], published.classifier[5].bias)
     assert not same(slots(tmp_path, "captions"), slots(tmp_path, "differences"), "difference.")
     captions(tmp_path / FINAL)
+    export(tmp_path, tmp_path / "exported", "float16")
+    own = load_file(tmp_path / "exported" / "model.safetensors")
+    assert own.keys() == {key for key in final if not FETCHED.holds(key)}
+    assert read_fetched(tmp_path / "exported") == FETCHED
 
 
 def test_without_recordings_nothing_is_trained(data: Data, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""``python -m benchmarks.encoders``: what each encoder takes for clips of one length, side by side.
+
+Weights do not matter for time: they are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+import torch
+
+from benchmarks.timing import by_turns
+from model.config import EfficientAtConfig, EncoderConfig, MobileNetConfig, compact
+from model.contracts import Encoder
+from model.encoders import ENCODERS
+
+CONFIGS: dict[str, EncoderConfig] = {
+    "cnn14, a quarter of its widths": compact(100).encoder,
+    "mobilenet": MobileNetConfig(),
+    "efficientat": EfficientAtConfig(),
+}
+
+
+def main() -> None:
+    """Print the table, as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each clip (10)")
+    parser.add_argument("--batch", type=int, default=1, help="clips at once (1)")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each encoder (15)")
+    parser.add_argument("--threads", type=int, help="of torch (its own choice)")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        took = by_turns(
+            {
+                name: partial(built(config).encode, clips(config, arguments))
+                for name, config in CONFIGS.items()
+            },
+            arguments.rounds,
+        )
+    first = next(iter(took.values()))
+    print(f"{arguments.batch} x {arguments.seconds:g} s, {torch.get_num_threads()} threads\n")
+    print("| encoder | ms | over the first |\n|---|---|---|")
+    for name, seconds in took.items():
+        print(f"| {name} | {1e3 * seconds:.1f} | {seconds / first:.2f} |")
+
+
+def built(config: EncoderConfig) -> Encoder:
+    """An encoder with random weights, as it is served."""
+    encoder = ENCODERS[config.name](**config.keywords())
+    encoder.eval()
+    encoder.fold_norms()
+    return encoder
+
+
+def clips(config: EncoderConfig, arguments: argparse.Namespace) -> list[torch.Tensor]:
+    """Noise of so many seconds, at the encoder's rate."""
+    size = round(arguments.seconds * ENCODERS[config.name](**config.keywords()).sample_rate)
+    return [0.1 * torch.randn(size) for _ in range(arguments.batch)]
+
+
+if __name__ == "__main__":
+    main()
