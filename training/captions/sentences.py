@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from training.captions.layout import layout
 from training.captions.sounds import understood
 from training.captions.wording import normalize_caption
@@ -109,6 +111,8 @@ RARE = {
 UNDERSTOOD = {"audiocaps": 0.8, "clotho": 0.9}
 """Style -> the share of a sentence's words that must be; Clotho's speak of what is not heard."""
 MOST_SOUNDS, MOST_WORDS = 6, 22
+MANY = 40
+"""Sentences of a kind."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,28 @@ class Sentence:
 def read_off(captions: Iterable[str], style: str) -> list[Sentence]:
     """Those captions whose sounds can be told from their words, and which these are."""
     return [sentence for caption in captions if (sentence := _read_off(caption, style))]
+
+
+class ByKind:
+    """Sentences drawn by what they speak of: most speak of few kinds.
+
+    Kinds with fewer than ``MANY`` sentences come the less often: a decoder would learn these by
+    heart, and say them of all that sounds alike.
+    """
+
+    def __init__(self, sentences: Iterable[Sentence]) -> None:
+        of: dict[str, list[Sentence]] = {}
+        for one in sentences:
+            for kind in sorted(one.sounds):
+                of.setdefault(kind, []).append(one)
+        self.told = [*of.values()]
+        weights = np.array([min(len(told), MANY) for told in self.told], float)
+        self.shares = weights / weights.sum()
+
+    def draw(self, rng: np.random.Generator) -> Sentence:
+        """A kind, then a sentence of it."""
+        told = self.told[rng.choice(len(self.told), p=self.shares)]
+        return told[rng.integers(len(told))]
 
 
 def ours() -> list[Sentence]:

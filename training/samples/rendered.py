@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence
+from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, ByKind, Sentence
 from training.datasets.recording import Samples
 from training.samples.canvases import LENGTH
 from training.samples.collate import Sample
@@ -56,11 +56,7 @@ class Rendered(Dataset[Sample]):
         self.sentences = [one for one in sentences if one.sounds <= recordings.keys()]
         if not self.sentences:
             raise ValueError("there is no sentence all of whose sounds have recordings")
-        by_kind: dict[str, list[Sentence]] = {}
-        for one in self.sentences:
-            for kind in sorted(one.sounds):
-                by_kind.setdefault(kind, []).append(one)
-        self.by_kind = [*by_kind.values()]
+        self.by_kind = ByKind(self.sentences)
         self.recordings = recordings
         self.differences = differences
         self.canvases = differences.canvases
@@ -112,11 +108,10 @@ class Rendered(Dataset[Sample]):
         return noise + scene * np.float32(10 ** ((-84 - loud) / 20)), str(rng.choice(NOTHING))
 
     def sentence(self, rng: np.random.Generator) -> Sentence:
-        """Mostly by kind first: many sentences speak of few kinds."""
-        told = self.sentences
+        """Mostly by kind."""
         if rng.random() < 0.6:
-            told = self.by_kind[rng.integers(len(self.by_kind))]
-        return told[rng.integers(len(told))]
+            return self.by_kind.draw(rng)
+        return self.sentences[rng.integers(len(self.sentences))]
 
     def scene(self, sentence: Sentence, rng: np.random.Generator) -> Samples:
         """[S] at 32 kHz: the sentence's sounds, in its order."""

@@ -21,12 +21,12 @@ from torch.utils.data import Dataset
 
 from model.events import SILENCE as SILENT
 from training.captions.ontology import children, expand, parents
-from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, Sentence
+from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, ByKind, Sentence
 from training.samples.collate import Sample
 from training.samples.tracks import KINDS, Track, Tracks
 
 BY_KIND = 0.5
-"""Of the samples: a kind is drawn, then a sentence of it. Most sentences speak of few kinds."""
+"""Of the samples."""
 
 
 class Sentences(Dataset[Sample]):
@@ -55,11 +55,7 @@ class Sentences(Dataset[Sample]):
         self.tracks = tracks
         self.encode = encode
         self.seed = seed
-        by_kind: dict[str, list[Sentence]] = {}
-        for one in itertools.chain(*self.by_style.values()):
-            for kind in sorted(one.sounds):
-                by_kind.setdefault(kind, []).append(one)
-        self.by_kind = [*by_kind.values()]
+        self.by_kind = ByKind(itertools.chain(*self.by_style.values()))
         weights = np.array([shares[style] for style in self.by_style])
         self.shares = weights / weights.sum()
         self.kin = {kind: np.array(sorted(map(KINDS.__getitem__, _kin(kind)))) for kind in KINDS}
@@ -85,9 +81,8 @@ class Sentences(Dataset[Sample]):
     def sentence(self, rng: np.random.Generator) -> Sentence:
         """One of a style, or one of a kind."""
         if rng.random() < BY_KIND:
-            told = self.by_kind[rng.integers(len(self.by_kind))]
-        else:
-            told = self.by_style[[*self.by_style][rng.choice(len(self.shares), p=self.shares)]]
+            return self.by_kind.draw(rng)
+        told = self.by_style[[*self.by_style][rng.choice(len(self.shares), p=self.shares)]]
         return told[rng.integers(len(told))]
 
     def nothing(self, rng: np.random.Generator, compared: bool) -> tuple[Track, str]:

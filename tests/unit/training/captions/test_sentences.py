@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
+import pytest
+
 from training.captions.ontology import LABELS
 from training.captions.sentences import (
+    MANY,
     MOST_WORDS,
     NO_DIFFERENCE,
     NOTHING,
     SILENCE,
+    ByKind,
+    Sentence,
     ours,
     read_off,
 )
@@ -58,3 +66,14 @@ def test_our_own_sentences_name_no_sound() -> None:
     for text in (*SILENCE, *NO_DIFFERENCE, *NOTHING):
         named = {mention.label for mention in mentions(text)}
         assert named <= {"Noise", "Rustle", "Silence", "Rustling"}, text
+
+
+def test_kinds_of_few_sentences_are_drawn_the_less_often() -> None:
+    often = [Sentence(f"rain {n}", (("Rain",),), (), "clotho") for n in range(2 * MANY)]
+    known = [Sentence(f"dog {n}", (("Dog",),), (), "clotho") for n in range(MANY)]
+    rare = [Sentence("a gong", (("Gong",),), (), "clotho")]
+    drawn = ByKind([*often, *known, *rare])
+    rng = np.random.default_rng(0)
+    counts = Counter(next(iter(drawn.draw(rng).sounds)) for _ in range(4000))
+    assert counts["Rain"] / counts["Dog"] == pytest.approx(1, abs=0.1)
+    assert counts["Gong"] / counts["Dog"] == pytest.approx(1 / MANY, abs=0.02)

@@ -38,12 +38,17 @@ def track(**peaks: float) -> np.ndarray[Any, Any]:
 
 def test_a_kind_is_heard_where_the_teacher_is_sure_or_the_label_says_so() -> None:
     found = Tracks(
-        [track(Bark=0.1, Rain=0.5), track(Bark=0.01), track(Bark=0.9, Dog=0.2)],
-        [7, 8, 9],
-        [("Bark",), ("Bark",), ("Rain",)],
+        [
+            track(Bark=0.3, Rain=0.5),
+            track(Bark=0.1),
+            track(Bark=0.01),
+            track(Bark=0.9, Dog=0.2, Rain=0.3),
+        ],
+        [6, 7, 8, 9],
+        [("Bark",), ("Bark", "Can opening"), ("Bark",), ("Can opening",)],
     )
-    assert found.by_kind == {"Bark": [0, 2], "Rain": [0]}
-    assert found.recordings == {"Bark": [7]}
+    assert found.by_kind == {"Bark": [0, 3], "Rain": [0]}
+    assert found.recordings == {"Bark": [6, 7], "Can opening": [7, 9]}
     rng = np.random.default_rng(0)
     heard = found.of("Rain", rng)
     assert heard is not None
