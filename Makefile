@@ -1,6 +1,6 @@
 PYTHON ?= python3
 PORT ?= 8000
-OUT ?= runs/masking
+OUT ?= runs/hearing
 MODEL =
 
 BIN := .venv/bin
@@ -40,9 +40,11 @@ check: $(INSTALLED) ## run linters, the type checker and the tests, as CI does
 	$(BIN)/lint-imports
 	$(MAKE) test
 
-train: $(INSTALLED) ## train the bundled checkpoint's recipe (ESC50=, CLOTHO=: folders; OUT=)
-	$(KEEP_BUFFERS) $(BIN)/python -m training train --output $(OUT) \
-		$(if $(ESC50),--esc50 $(ESC50)) $(if $(CLOTHO),--clotho $(CLOTHO))
+train: $(INSTALLED) ## train the bundled checkpoint's recipe (ESC50=, CLOTHO=, SOUNDS=, AUDIOCAPS=: folders; TEACHER=: a file; OUT=)
+	$(KEEP_BUFFERS) $(BIN)/python -m training train --recipe hearing --output $(OUT) \
+		$(if $(ESC50),--esc50 $(ESC50)) $(if $(CLOTHO),--clotho $(CLOTHO)) \
+		$(if $(SOUNDS),--sounds $(SOUNDS)) $(if $(AUDIOCAPS),--audiocaps $(AUDIOCAPS)) \
+		$(if $(TEACHER),--teacher $(TEACHER))
 
 lock: ## resolve pyproject.toml anew and write requirements.lock
 	$(PYTHON) -m venv --clear build/lock

@@ -1,90 +1,113 @@
-"""``python -m benchmarks.training``: what a training step spends its time on.
+"""``python -m benchmarks.training``: how many samples a second each stage of ``hearing`` takes.
 
-The joint stage of the bundled recipe, on sounds made in code: batches of 32 scenes of 5 s, two
-thirds of them with a reference. Mixing is timed in this process; in training another one does it
-while the model learns (``data_wait`` in a run's logs is what it waits for all the same).
+Recordings are sounds made in code and all weights are random, which makes no difference to the
+speed. Samples are made in this process; in training another one makes them while the model learns
+(``data_wait`` in a run's logs is what it waits for all the same).
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import time
-from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
-from typing import Any
+from tempfile import TemporaryDirectory
 
+import numpy as np
+import soundfile
 import torch
 
-from model.captioner import CaptionerModel
-from training.losses import Captioning
-from training.recipes import RECIPES
-from training.recipes.masking import Sources
+from model.checkpoint import save_encoder
+from model.config import CaptionerConfig
+from model.encoders import MobileNet
+from model.encoders.efficientat import EfficientAtNetwork
+from training.captions.sentences import Sentence
+from training.fit import Stage
+from training.recipes.hearing import HEARING, HearingSources
+from training.samples import tracks
 from training.samples.collate import collate
-from training.samples.pairs import Blend, CaptionPairs
-from training.scenes.bank import SoundBank
+from training.samples.teacher import Teacher
+from training.scenes.store import SAMPLE_RATE, Source, build
+from training.scenes.synthetic import synthesize
 
-BATCH = 32
+SAID = {
+    "siren": ("Siren", "a siren wails"),
+    "telephone_ring": ("Telephone bell ringing", "a telephone rings"),
+    "knocks": ("Knock", "someone knocks on a door"),
+    "engine": ("Engine", "an engine is running"),
+    "whistle": ("Whistling", "someone is whistling"),
+    "clock_tick": ("Tick", "a clock is ticking"),
+}
+"""Source of sound -> AudioSet's label, and what is said of it."""
+TAKES = 4
 
 
 def main() -> None:
     """Print the report, as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="batches (7)")
+    parser.add_argument("--rounds", type=int, default=5, help="batches of each stage (5)")
+    parser.add_argument("--batch", type=int, help="samples of a step (the recipe's)")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bank = SoundBank([], sample_rate=16_000)
-    plan = RECIPES["masking"]["smoke"].plan(Sources(bank, []), 0)
-    model: CaptionerModel = plan.model.to(device)  # type: ignore[arg-type]
-    captioning = Captioning(model).train()
-    optimizer = torch.optim.AdamW(captioning.parameters(), lr=1e-4)
-    data = CaptionPairs(bank, plan.tokenizer, batch_size=BATCH, seed=0, blend=Blend(long_share=0.0))
-    spent: dict[str, list[float]] = {}
+    recipe = HEARING["full"]
+    if arguments.batch:
+        recipe = replace(recipe, batch_size=arguments.batch)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}\n")
+    print("| stage | batch | made, samples/s | learned, samples/s |\n|---|---|---|---|")
+    with TemporaryDirectory() as folder:
+        for stage in recipe.plan(sources(Path(folder)), 0).stages:
+            size = stage.budget.batch_size
+            made_s, learned_s = measure(stage, arguments.rounds, device)
+            print(f"| {stage.name} | {size} | {size / made_s:.1f} | {size / learned_s:.1f} |")
 
-    def timed(name: str, run: Callable[[], Any]) -> Any:
+
+def sources(folder: Path) -> HearingSources:
+    """A few recordings of each kind, written to ``folder``, and a sentence of each."""
+    files = []
+    for name, (label, _) in SAID.items():
+        for take in range(TAKES):
+            path = folder / f"{name}-{take}.wav"
+            samples = synthesize(name, np.random.default_rng(take), SAMPLE_RATE)
+            soundfile.write(path, samples, SAMPLE_RATE)
+            files.append(Source(path, path.name, (label,), name))
+    torch.manual_seed(0)
+    teacher = Teacher(EfficientAtNetwork())
+    save_encoder(folder / "start", MobileNet(), CaptionerConfig())
+    store = build(folder / "store", files)
+    return HearingSources(
+        store=store,
+        tracks=tracks.build(folder / "store", store, range(len(store)), teacher),
+        known={},
+        sentences=[Sentence(text, ((label,),), (), "audiocaps") for label, text in SAID.values()],
+        teacher=teacher,
+        start=folder / "start",
+    )
+
+
+def measure(stage: Stage, rounds: int, device: torch.device) -> tuple[float, float]:
+    """Median seconds of making a batch and of a step on it, after one that does not count."""
+    loss = stage.loss.to(device).train()
+    for name, parameter in loss.named_parameters():
+        parameter.requires_grad_(re.search(stage.trainable, name) is not None)
+    learning = [parameter for parameter in loss.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=1e-4)
+    size = stage.budget.batch_size
+    made, learned = [], []
+    for turn in range(rounds + 1):
         began = time.perf_counter()
-        found = run()
+        samples = [stage.samples[index] for index in range(turn * size, (turn + 1) * size)]
+        batch = {name: each.to(device) for name, each in collate(samples).items()}
+        made.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        loss(**batch)["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        spent.setdefault(name, []).append(time.perf_counter() - began)
-        return found
-
-    for turn in range(arguments.rounds + 1):
-        if turn == 1:
-            spent.clear()  # the first was the warm-up
-        indices = range(turn * BATCH, (turn + 1) * BATCH)
-        batch = timed("mixing", lambda i=indices: collate([data[n] for n in i]))
-        batch = {name: each.to(device) for name, each in batch.items()}
-        sounds = [batch["inputs"], batch["references"]]
-        mels = timed("log-mel", lambda s=sounds: [model.encoder.front_end(each) for each in s])
-        timed("log-mel, clip by clip", lambda s=sounds: _single(model, s))
-        lengths = (batch["lengths"], batch["reference_lengths"])
-        counts = [model.encoder.front_end.frame_counts(each) for each in lengths]
-        timed(
-            "encoder, forward",
-            lambda m=mels, c=counts: [
-                model.encoder.from_log_mel(each, count) for each, count in zip(m, c, strict=True)
-            ],
-        )
-        loss = timed("whole step, forward", lambda b=batch: captioning(**b))["loss"]
-        timed("whole step, backward", loss.backward)
-        timed("optimizer", optimizer.step)
-        optimizer.zero_grad()
-    step = ("whole step, forward", "whole step, backward", "optimizer")
-    each = {name: median(times) for name, times in spent.items()}
-    total = sum(each[name] for name in step)
-    rest = each["whole step, forward"] - each["log-mel"] - each["encoder, forward"]
-    each["adapter, diff block and decoder, forward"] = rest
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {device}\n")
-    print(f"{BATCH / total:.1f} samples/s; a step takes {total * 1000:.0f} ms\n")
-    print("| part | ms | share of a step |\n|---|---|---|")
-    for name, seconds in each.items():
-        print(f"| {name} | {seconds * 1000:.1f} | {seconds / total:.3f} |")
-
-
-def _single(model: CaptionerModel, sounds: list[torch.Tensor]) -> None:
-    for clips in sounds:
-        for clip in clips:
-            model.encoder.front_end(clip[None])
+        learned.append(time.perf_counter() - began)
+    return median(made[1:]), median(learned[1:])
 
 
 if __name__ == "__main__":

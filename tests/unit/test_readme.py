@@ -16,7 +16,7 @@ from cli import main as audiodiff
 from service.page import add_page
 from service.routes import add_routes
 from service.settings import BUNDLED, Settings
-from training import __main__ as training
+from training import arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +25,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", "checkpoints/default/README.md", *map(
 ))  # fmt: skip
 PARSERS = {
     (".venv/bin/audiodiff",): audiodiff._parser(),
-    (".venv/bin/python", "-m", "training"): training._parser(),
+    (".venv/bin/python", "-m", "training"): arguments.parser(),
 }
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -43,7 +43,7 @@ def commands() -> list[tuple[str, list[str]]]:
     found = []
     for page in PAGES:
         for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 for part in re.split(r" \| | > .*| &$", line):
                     if words := shlex.split(part, comments=True):
                         found.append((page, words))

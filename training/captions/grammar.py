@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, permutations
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,11 +25,9 @@ class Event:
     """One sound of a scene. Raises ValueError unless it ends after it starts."""
 
     kind: str
-    """A kind of ``training.captions.kinds.KINDS``."""
+    """One of ESC-50's categories."""
     start_s: float
     end_s: float
-    background: bool = False
-    """Whether it may be told to be in the background of the other events."""
 
     def __post_init__(self) -> None:
         """Refuse an event without duration."""
@@ -48,15 +46,8 @@ class Clause(NamedTuple):
     """Noun phrase: "a dog barking"."""
 
 
-class _Phrases(TypedDict):
-    kinds: dict[str, list[str]]
-    silence: list[str]
-    near_silence: list[str]
-    no_difference: list[str]
-
-
 # In every template the fields stand for the events in the order of the name:
-# A is before B is before C; X, Y and Z are simultaneous; M goes on during the others.
+# A is before B is before C; X, Y and Z are simultaneous; M goes on during A and B.
 _A = (
     "{0.p}",
     "{0.g}",
@@ -66,7 +57,6 @@ _A = (
     "the sound of {0.n} can be heard",
 )
 _A_BRIEF = ("{0.p} briefly", "{0.n} can be heard briefly", "the sound of {0.n} is briefly heard")
-_M = ("{0.p} in the background", "{0.n} can be heard in the background")
 _A_B = (
     "{0.p} followed by {1.n}",
     "the sound of {0.n} followed by {1.n}",
@@ -84,12 +74,6 @@ _X_Y = (
     "{0.p} and {1.p}",
     "{0.p} and {1.p} at the same time",
     "the sound of {0.n} and {1.n} together",
-)
-_M_X = (
-    "{1.p} with {0.n} in the background",
-    "{1.g} while {0.g} in the background",
-    "{1.p} as {0.p} in the background",
-    "in the background {0.g} while {1.p}",
 )
 _A_B_C = (
     "{0.p} followed by {1.n} and then {2.n}",
@@ -114,35 +98,25 @@ _M_AB = (
     "{1.p} and then {2.p} all while {0.g}",
     "{1.p} followed by {2.n} all while {0.g}",
 )
-_M_AB_BEHIND = (
-    "{1.p} followed by {2.n} with {0.n} in the background",
-    "{1.p} and then {2.p} with {0.n} in the background",
-    "in the background {0.g} while {1.p} and then {2.p}",
-)
 _X_Y_Z = (
     "{0.p} and {1.p} while {2.g}",
     "{0.p} while {1.g} and {2.g}",
     "{0.p} and {1.p} and {2.p} at the same time",
     "the sound of {0.n} and {1.n} and {2.n} together",
 )
-_M_XY = (
-    "{1.p} and {2.p} with {0.n} in the background",
-    "{1.p} while {2.g} with {0.n} in the background",
-    "in the background {0.g} while {1.p} and {2.p}",
-)
 
 
 @cache
-def _phrases() -> _Phrases:
+def _phrases() -> dict[str, list[str]]:
     text = Path(__file__).with_name("phrases.json").read_text(encoding="utf-8")
-    phrases: _Phrases = json.loads(text)
+    phrases: dict[str, list[str]] = json.loads(text)
     return phrases
 
 
 @cache
 def clauses(kind: str) -> tuple[Clause, ...]:
     """The clauses that name ``kind``. Raises KeyError for an unknown kind."""
-    return tuple(map(_inflect, _phrases()["kinds"][kind]))
+    return tuple(map(_inflect, _phrases()[kind]))
 
 
 def _inflect(phrase: str) -> Clause:
@@ -182,20 +156,18 @@ def captions(events: Sequence[Event], rng: np.random.Generator, count: int = 5) 
 def _layouts(events: Sequence[Event]) -> list[tuple[str, tuple[Event, ...]]]:
     """The true templates, each with the events in the order of its fields; ``events`` by start."""
     pairs = [pair for pair in combinations(events, 2) if simultaneous(*pair)]
-    behind = [event for event in events if event.background]
     match len(events), len(pairs):
         case 1, _:
             brief = _A_BRIEF if events[0].end_s - events[0].start_s < 1 else ()
-            return _fill((*_A, *brief, *(_M if behind else ())), events)
+            return _fill((*_A, *brief), events)
         case (2, 0):
             return _fill(_A_B, events)
         case (3, 0):
             return _fill(_A_B_C, events)
-        case (2, 1) | (3, 3):
-            if len(behind) == 1:
-                front = [event for event in events if event not in behind]
-                return _fill(_M_X if len(front) == 1 else _M_XY, behind, front)
-            return _fill(_X_Y if len(events) == 2 else _X_Y_Z, (), events)
+        case (2, 1):
+            return _fill(_X_Y, (), events)
+        case (3, 3):
+            return _fill(_X_Y_Z, (), events)
         case (3, 1):
             # The simultaneous two are neighbours: what parts neighbours parts the outer two.
             first, last = events[0], events[2]
@@ -205,7 +177,7 @@ def _layouts(events: Sequence[Event]) -> list[tuple[str, tuple[Event, ...]]]:
         case (3, 2):
             (middle,) = set(pairs[0]) & set(pairs[1])
             ordered = [event for event in events if event != middle]
-            return _fill(_M_AB_BEHIND if behind == [middle] else _M_AB, [middle, *ordered])
+            return _fill(_M_AB, [middle, *ordered])
     raise ValueError(f"captions are for one to three events, got {len(events)}")
 
 
@@ -215,25 +187,3 @@ def _fill(
     """Every template with the ``fixed`` events first and the ``free`` ones in every order."""
     orders = [(*fixed, *order) for order in permutations(free)]
     return [(template, order) for template in templates for order in orders]
-
-
-def silence_captions(rng: np.random.Generator, count: int, near: bool = False) -> list[str]:
-    """``count`` different captions of silence, or of near silence. ValueError for too many."""
-    said = _phrases()["near_silence" if near else "silence"]
-    return [str(text) for text in rng.choice(said, count, replace=False)]
-
-
-def no_difference_captions(rng: np.random.Generator, count: int) -> list[str]:
-    """``count`` different captions for equal recordings. Raises ValueError for too many."""
-    return [str(text) for text in rng.choice(_phrases()["no_difference"], count, replace=False)]
-
-
-def is_silence(caption: str) -> bool:
-    """Whether a caption, a reference or a model's, says that there is (almost) no sound."""
-    told = re.search(r"\b(silence|silent|(nothing|no sound) (can be|is) heard)\b", caption.lower())
-    return bool(told) or "almost nothing" in caption.lower()
-
-
-def is_no_difference(caption: str) -> bool:
-    """Whether a caption, a reference or a model's, says that two recordings hold the same."""
-    return bool(re.search(r"\b(difference|nothing new|no new sound)\b", caption.lower()))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.captions.sounds import layout, understood
+from training.captions.layout import layout
+from training.captions.sounds import understood
 from training.captions.wording import normalize_caption
 
 NOTHING = (

@@ -1,4 +1,4 @@
-"""Which sounds a sentence names, as AudioSet's labels, and in which order of time.
+"""Which sounds a sentence names, as AudioSet's labels.
 
 ``sounds.json`` holds the words, ``wording`` finds them. A phrase is a sound ("siren"), a subject
 that makes sounds but names none ("man"), an action ("growls") or neutral. What an action names
@@ -16,8 +16,6 @@ from functools import cache, lru_cache
 from training.captions.ontology import LABELS, expand
 from training.captions.wording import (
     CLAUSE_STARTS,
-    EARLIER,
-    LATER,
     Entry,
     Match,
     Wording,
@@ -28,12 +26,9 @@ from training.captions.wording import (
 
 _POSSESSIVES = frozenset({"its", "their", "his", "her"})
 _LEADS = CLAUSE_STARTS | {"it", "they", "also", "by"}
-# "After which", "after a while" and "after some time" lead on; they do not look back.
-_LEADING_ON = frozenset({"which", "that", "this", "while", "awhile", "time", "seconds"})
 # What stands behind one of these is not what makes the sound before them.
 _APART = frozenset({"in", "into", "on", "onto", "over", "to", "at", "near", "through", "against"})
 _APART |= {"toward", "towards", "across", "along", "around", "behind", "under", "like", "about"}
-_BEHIND = frozenset({"background", "backdrop", "distance"})
 _DENIALS = frozenset({"no", "not", "without", "never", "nor", "neither"})
 _REACH_OF_DENIAL = 3  # tokens: "no sound of birds", but not "not far from where birds sing"
 
@@ -48,17 +43,9 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """When a caption's sounds are heard."""
+class Parsed:
+    """A caption, and what is made of it."""
 
-    groups: tuple[tuple[str, ...], ...]
-    """The labels in order of time, those of a group together; each label once."""
-    background: tuple[str, ...]
-    """Those of them that are in the background or in the distance."""
-
-
-@dataclass(frozen=True)
-class _Parsed:
     wording: Wording
     mentions: tuple[Mention, ...]
     known: frozenset[int]
@@ -91,7 +78,7 @@ def mentions(caption: str) -> list[Mention]:
     Token positions are those of ``normalize_caption(caption).split()``. A denied sound ("no birds")
     is not mentioned.
     """
-    return list(_parse(caption).mentions)
+    return list(parse(caption).mentions)
 
 
 def names(caption: str, label: str) -> bool:
@@ -109,7 +96,7 @@ def names(caption: str, label: str) -> bool:
     wanted = as_good_as(label)
     return any(
         mention.label in wanted or label in expand(mention.label)
-        for mention in _parse(caption).mentions
+        for mention in parse(caption).mentions
     )
 
 
@@ -118,58 +105,20 @@ def understood(caption: str) -> float:
 
     0 if there are none. Words that deny a sound or end it (no, without, stops) are not understood.
     """
-    parsed = _parse(caption)
+    parsed = parse(caption)
     content = len(parsed.wording.tokens) - len(parsed.neutral)
     return len(parsed.known - parsed.neutral) / content if content else 0.0
 
 
 def only_known_sounds(caption: str) -> bool:
     """Whether ``caption`` names a sound, and every word of it is understood."""
-    parsed = _parse(caption)
+    parsed = parse(caption)
     return bool(parsed.mentions) and len(parsed.known) == len(parsed.wording.tokens)
 
 
-def layout(caption: str) -> Layout:
-    """When the sounds that ``caption`` names are heard, as far as its words tell.
-
-    "X then Y", "X before Y" and "X followed by Y" put Y after X, and so do "Y after X" and "After
-    X, Y"; all else (and, while, as, with) is simultaneous. A label named again counts where it is
-    heard first.
-    """
-    parsed = _parse(caption)
-    tokens = parsed.wording.tokens
-    named_at: dict[int, list[str]] = {}
-    for mention in parsed.mentions:
-        named_at.setdefault(mention.start, []).append(mention.label)
-    groups: list[list[str]] = [[]]
-    current = 0
-    opening: str | None = None  # "after" or "before" at the head of the caption
-    for i, token in enumerate(tokens):
-        if i in named_at:
-            if opening and _opening_ended(parsed.wording, named_at, i):
-                current = _open_group(groups, current, later=opening != "before")
-                opening = None
-            groups[current].extend(named_at[i])
-        elif token in LATER | EARLIER and tokens[max(i - 2, 0) : i] != ["now", "and"]:
-            if any(groups):
-                leads_on = not _LEADING_ON.isdisjoint(tokens[i + 1 : i + 3])
-                current = _open_group(groups, current, later=token in LATER or leads_on)
-            elif token in {"before", *EARLIER}:
-                opening = token
-    heard: dict[str, int] = {}
-    for position, group in enumerate(groups):
-        for label in group:
-            heard.setdefault(label, position)
-    ordered = (tuple(k for k in heard if heard[k] == position) for position in range(len(groups)))
-    behind = _background(parsed)
-    return Layout(
-        groups=tuple(group for group in ordered if group),
-        background=tuple(label for label in heard if label in behind),
-    )
-
-
 @lru_cache(maxsize=4096)
-def _parse(caption: str) -> _Parsed:
+def parse(caption: str) -> Parsed:
+    """Take ``caption`` apart and tell who does what in it."""
     wording = take_apart(caption)
     matches = wording.matches
     doers = [_Doer(m.entry.label, m.start, m.end) for m in matches if m.entry.label]
@@ -193,7 +142,7 @@ def _parse(caption: str) -> _Parsed:
                 found += [Mention(label, fellow.start, fellow.end) for label in theirs]
                 idle.remove(fellow)
             idle.remove(doer)
-    return _Parsed(
+    return Parsed(
         wording=wording,
         mentions=tuple(
             mention
@@ -290,54 +239,3 @@ def as_good_as(label: str) -> frozenset[str]:
     """The labels that name ``label`` as well: itself, those near it, and its own cases."""
     groups = [group for group in read()["near"] if label in group]
     return frozenset({label, *read()["also"].get(label, ())}.union(*groups))
-
-
-def _open_group(groups: list[list[str]], current: int, later: bool) -> int:
-    """Insert an empty group after all others or just before the current one; its index."""
-    position = len(groups) if later else current
-    groups.insert(position, [])
-    return position
-
-
-def _opening_ended(wording: Wording, named_at: dict[int, list[str]], position: int) -> bool:
-    """Whether the clause that opens the caption ended before the mention at ``position``.
-
-    It ends at the first pause after its first mention or, where the mentions have no pause between
-    them, at the first mention of another sound.
-    """
-    first = min(named_at)
-    pause = min((p for p in wording.pauses if first < p <= max(named_at)), default=None)
-    if pause is not None:
-        return pause <= position
-    return not any(_of_one_thing(named_at[first][0], label) for label in named_at[position])
-
-
-def _background(parsed: _Parsed) -> set[str]:
-    """The labels nearest to "in the background", "in the distance" or "distant"."""
-    tokens, clauses = parsed.wording.tokens, parsed.wording.clauses
-    behind: set[str] = set()
-    for i, token in enumerate(tokens):
-        if token not in _BEHIND and token != "distant":
-            continue
-        before = [mention for mention in reversed(parsed.mentions) if mention.end <= i]
-        after = [mention for mention in parsed.mentions if mention.start > i]
-        if token == "distant" or tokens[i + 1 : i + 2] == ["of"]:
-            nearest = [*after, *before]
-        else:
-            clause = [m for m in (*before, *after) if clauses[m.start] == clauses[i]]
-            nearest = [*clause, *before, *after]
-        for one in nearest[:1]:
-            behind.add(one.label)
-            behind.update(
-                other.label
-                for other in parsed.mentions
-                if clauses[other.start] == clauses[one.start]
-                and _of_one_thing(other.label, one.label)
-            )
-    return behind
-
-
-def _of_one_thing(one: str, other: str) -> bool:
-    """Whether labels told in one breath tell of the same: "birds chirp", "an engine idles"."""
-    near = one in as_good_as(other) or other in as_good_as(one)
-    return near or one in expand(other) or other in expand(one)

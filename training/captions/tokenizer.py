@@ -11,7 +11,7 @@ from tokenizers.processors import RobertaProcessing
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from training.captions.lexicon import normalize_caption
+from training.captions.wording import normalize_caption
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 """In the order of BART's token ids 0 to 3."""

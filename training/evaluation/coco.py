@@ -24,7 +24,7 @@ from pycocoevalcap.spice import spice
 from pycocoevalcap.spice.spice import Spice
 from pycocoevalcap.tokenizer import ptbtokenizer
 
-from training.captions.lexicon import normalize_caption
+from training.captions.wording import normalize_caption
 from training.evaluation import fluency
 
 METRICS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from training.captions.kinds import ESC10
+from training.datasets.esc50.read import ESC10
 from training.datasets.recording import Samples
 from training.evaluation import cases, figures, files, judges
 from training.evaluation.material import Canvas, Clip, Material, Pair

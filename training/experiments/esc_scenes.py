@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,12 +21,13 @@ import soundfile
 from tqdm import tqdm
 
 from training.captions import grammar
-from training.captions.kinds import ESC50
-from training.captions.lexicon import Layout, kinds_named, layout, only_known_sounds
+from training.captions.layout import Layout, layout
+from training.captions.sounds import ESC50, only_known_sounds
 from training.datasets.clotho import read as clotho
 from training.datasets.clotho.read import ClothoClip
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import CaptionedClip
+from training.evaluation.naming import says
 from training.scenes.augment import level
 from training.scenes.bank import SoundBank
 from training.scenes.layouts import lay_out, random_layout
@@ -59,11 +61,8 @@ def build(esc50_root: Path, clotho_root: Path, output: Path) -> dict[str, int]:
     """Write FLAC files and ``{split}.jsonl`` into ``output``; how many clips each split has."""
     sizes = {}
     for name, split in SPLITS.items():
-        bank = SoundBank(
-            esc50.load(esc50_root, split.folds, SAMPLE_RATE),
-            sample_rate=SAMPLE_RATE,
-            synthetic_share=0.0,
-        )
+        recordings = esc50.load(esc50_root, split.folds, SAMPLE_RATE)
+        bank = SoundBank(recordings, sample_rate=SAMPLE_RATE)
         clips = clotho.read_captions(clotho_root, split.clotho)
         human = [found for clip in clips if (found := renderable(clip))]
         (output / name).mkdir(parents=True, exist_ok=True)
@@ -113,24 +112,47 @@ def renderable(clip: ClothoClip) -> tuple[tuple[str, ...], Layout] | None:
     ``AGREEING`` of the five; else None. The scene has the kinds that half of them name, laid out as
     the one of them says that names most of these.
     """
-    named = {
-        text: kinds
-        for text in clip.captions
-        if only_known_sounds(text)
-        and (kinds := {mention.kind for mention in kinds_named(text)}) <= {*ESC50}
-    }
-    counts = Counter(chain.from_iterable(map(sorted, named.values())))
+    plans = {text: plan for text in clip.captions if (plan := told(text))}
+    kinds = {text: {*chain(*plan.groups)} for text, plan in plans.items()}
+    counts = Counter(chain.from_iterable(map(sorted, kinds.values())))
     kind, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
     if most < AGREEING:
         return None
-    agreeing = tuple(text for text, kinds in named.items() if kind in kinds)
-    kept = {k for k in counts if 2 * sum(k in named[text] for text in agreeing) >= len(agreeing)}
-    plan = layout(max(agreeing, key=lambda text: len(named[text] & kept)))
-    groups = (tuple(k for k in group if k in kept) for group in plan.groups)
-    return agreeing, Layout(
-        tuple(group for group in groups if group),
-        tuple(k for k in plan.background if k in kept),
-    )
+    agreeing = tuple(text for text, named in kinds.items() if kind in named)
+    kept = {k for k in counts if 2 * sum(k in kinds[text] for text in agreeing) >= len(agreeing)}
+    best = max(agreeing, key=lambda text: len(kinds[text] & kept))
+    return agreeing, _renamed(plans[best], {k: [k] for k in kept})
+
+
+def told(caption: str) -> Layout | None:
+    """When ESC-50's kinds are heard that ``caption`` names; None if it speaks of anything else.
+
+    A label that ESC-50 has no kind for adds nothing where another one says it (water, where it
+    drips). Of the kinds that share a label (rooster and hen a chicken's) another one must tell.
+    """
+    if not only_known_sounds(caption):
+        return None
+    heard = layout(caption)
+    possible = {
+        label: [kind for kind, labels in ESC50.items() if label in labels]
+        for label in chain(*heard.groups)
+    }
+    sure = {several[0] for several in possible.values() if len(several) == 1}
+    kinds = {label: [k for k in several if k in sure] for label, several in possible.items()}
+    for label in kinds:
+        if not kinds[label] and not any(kinds[other] and says(other, label) for other in kinds):
+            return None
+    return _renamed(heard, kinds)
+
+
+def _renamed(plan: Layout, names: Mapping[str, Sequence[str]]) -> Layout:
+    """The layout by other names, each where it comes first; what has none is left out."""
+    groups: list[tuple[str, ...]] = []
+    for group in plan.groups:
+        named = dict.fromkeys(name for one in group for name in names.get(one, ()))
+        groups.append(tuple(name for name in named if name not in chain(*groups)))
+    behind = dict.fromkeys(name for one in plan.background for name in names.get(one, ()))
+    return Layout(tuple(group for group in groups if group), tuple(behind))
 
 
 def _write(

@@ -18,7 +18,8 @@ import torch
 
 from model.captioner import CaptionerModel
 from model.checkpoint import load_encoder
-from model.config import CaptionerConfig, compact
+from model.config import CaptionerConfig, hearing
+from training.captions.ontology import AUDIOSET
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import CaptionedClip
@@ -117,11 +118,8 @@ def _features(
         model = CaptionerModel(_config(data.encoder))
         load_encoder(model.encoder, data.encoder)
         rate = model.encoder.sample_rate
-        bank = SoundBank(
-            esc50.load(data.esc50, esc_scenes.SPLITS[split].folds, rate),
-            sample_rate=rate,
-            synthetic_share=0.0,
-        )
+        recordings = esc50.load(data.esc50, esc_scenes.SPLITS[split].folds, rate)
+        bank = SoundBank(recordings, sample_rate=rate)
         rendered = features.render(
             root,
             clips,
@@ -136,7 +134,7 @@ def _features(
 
 
 def _config(encoder: Path) -> CaptionerConfig:
-    """Of a checkpoint directory; a stage of training has the compact one."""
+    """Of a checkpoint directory; a stage of training has that of the recipe ``hearing``."""
     if (encoder / "config.json").exists():
         return CaptionerConfig.from_pretrained(encoder)
-    return compact(VOCAB_SIZE)
+    return hearing(VOCAB_SIZE, AUDIOSET)

@@ -5,6 +5,5 @@ Arguments are those of ``samples.collate``.
 
 from training.losses.captioning import Captioning, Telling
 from training.losses.distillation import Differing, Hearing
-from training.losses.tagging import Comparing, Tagging
 
-__all__ = ["Captioning", "Comparing", "Differing", "Hearing", "Tagging", "Telling"]
+__all__ = ["Captioning", "Differing", "Hearing", "Telling"]

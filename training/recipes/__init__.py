@@ -3,11 +3,9 @@
 from typing import Any
 
 from training.recipes.hearing import HEARING, PUBLISHED
-from training.recipes.masking import MASKING
 from training.recipes.recipe import Recipe
 
 RECIPES: dict[str, dict[str, Recipe[Any]]] = {
-    "masking": {**MASKING},
     "hearing": {**HEARING},
     "published": {**PUBLISHED},
 }

@@ -10,14 +10,17 @@ from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search
-from model.config import CaptionerConfig
+from model.config import CaptionerConfig, LinearAdapterConfig
 from training.captions.tokenizer import MAX_TOKENS
 from training.datasets.recording import CaptionedClip
 from training.fit import Budget, Stage
 from training.losses import Captioning
-from training.recipes.recipe import ALL_BUT_ENCODER, Plan
+from training.recipes.recipe import Plan
 from training.samples.features import Features
 from training.samples.frames import FrameSamples, KeptFrames
+
+ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
+"""What is trainable of a ``Captioning`` whose encoder is frozen."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class KeptSources:
     """Of the clips."""
     tokenizer: PreTrainedTokenizerFast
     config: CaptionerConfig
-    """The captioner's, but for its diff block and its vocabulary."""
+    """The captioner's, but for its diff block, its vocabulary and its adapter, the paper's."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class DifferenceLearning:
         own = sources.config
         return CaptionerConfig(
             encoder=own.encoder,
-            adapter=own.adapter,
+            adapter=LinearAdapterConfig(),
             difference={"name": self.difference},
             decoder=own.decoder.model_copy(update={"vocab_size": len(sources.tokenizer)}),
         )

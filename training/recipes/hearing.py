@@ -98,11 +98,9 @@ class Hearing:
         """Recordings and the teacher's tracks of them, kept in ``run_dir``; and the sentences.
 
         Raises:
-            DataError: there are no recordings at all, or human captions are not wanted.
+            DataError: there are no recordings at all.
             CheckpointError: the teacher's file is not EfficientAT's.
         """
-        if data.esc10_only:
-            raise DataError("--esc10-only goes without human captions, which this recipe needs")
         network = efficientat.read_network(data.teacher)
         found = [*_recordings(data)]
         if not found:

@@ -16,9 +16,6 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from model.captioner import CaptionerModel
 from training.fit import Stage
 
-ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
-"""What is trainable of a ``Captioning`` whose encoder is frozen."""
-
 S = TypeVar("S")
 
 
@@ -36,8 +33,6 @@ class Data:
     """An encoder to start from, as ``import-encoder`` writes it; None takes the recipe's own."""
     folds: Sequence[int] | None = None
     """Of ESC-50, to train on; None takes the recipe's own."""
-    esc10_only: bool = False
-    """Of ESC-50 its CC BY subset alone, and no human captions."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerFast
 from model.captioner import CaptionerModel
 from model.contracts import Encoder, Parts
 from model.types import Encoded
-from training.captions.lexicon import normalize_caption
 from training.captions.tokenizer import tokenize
+from training.captions.wording import normalize_caption
 from training.datasets.recording import CaptionedClip
 from training.samples.collate import Sample
 from training.samples.features import Features

@@ -67,7 +67,6 @@ def draw_mixture(
     present: Sequence[str],
     condition: Condition,
     rng: np.random.Generator,
-    latest: float = 1.0,
 ) -> Mixture:
     """``mix`` with recordings of the bank, of none of the kinds that are ``present``."""
 
@@ -75,7 +74,7 @@ def draw_mixture(
         kind, samples = bank.draw(rng, avoid=present)
         return Addition(kind, samples, lambda: bank.another(rng, kind, samples))
 
-    return mix(original, draw, condition, rng, latest)
+    return mix(original, draw, condition, rng)
 
 
 def mix(

@@ -1,13 +1,11 @@
 """Making recordings vary, and hiding how they were stored.
 
-Shapes: B clips, S samples, T frames, M mel bands.
+Shapes: S samples.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from training.datasets.recording import Samples
 
@@ -92,41 +90,3 @@ def level(samples: Samples, rng: np.random.Generator) -> Samples:
     if rng.random() < 0.7:
         samples = add_noise(samples, rng, rng.uniform(-80, -42))
     return np.clip(samples, -1, 1)
-
-
-class SpecAugment(nn.Module):
-    """Random equalizer, one frequency band and one stretch of time hidden, in training only.
-
-    The hidden parts take the clip's lowest value, as if nothing sounded there
-    (Park et al. 2019, without warping).
-    """
-
-    def __init__(
-        self, *, max_bands: int = 10, max_frames: int = 32, equalizer: float = 0.6
-    ) -> None:
-        """``equalizer`` is the standard deviation of its five knots, in units of the log-mel."""
-        super().__init__()
-        self.max_bands = max_bands
-        self.max_frames = max_frames
-        self.equalizer = equalizer
-
-    def forward(self, log_mel: Tensor) -> Tensor:
-        """[B, T, M] -> [B, T, M]; the identity in eval mode."""
-        if not self.training:
-            return log_mel
-        clips, frames, bands = log_mel.shape
-        floor = log_mel.amin(dim=(1, 2), keepdim=True)
-        knots = torch.randn(clips, 1, 5, device=log_mel.device) * self.equalizer
-        curve = nn.functional.interpolate(knots, bands, mode="linear", align_corners=True)
-        log_mel = torch.maximum(log_mel + curve, floor)
-        hidden = _stripes(clips, frames, self.max_frames, log_mel.device).unsqueeze(2)
-        hidden = hidden | _stripes(clips, bands, self.max_bands, log_mel.device).unsqueeze(1)
-        return torch.where(hidden, floor, log_mel)
-
-
-def _stripes(clips: int, size: int, longest: int, device: torch.device) -> Tensor:
-    """[B, size] bool: one run of up to ``longest`` True per clip."""
-    widths = torch.randint(0, longest + 1, (clips, 1), device=device)
-    starts = (torch.rand(clips, 1, device=device) * (size - widths)).long()
-    index = torch.arange(size, device=device)
-    return (index >= starts) & (index < starts + widths)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.captions.lexicon import Layout
+from training.captions.layout import Layout
 from training.scenes.bank import SoundBank
 from training.scenes.scene import Placed, Scene, matched
 
@@ -27,7 +27,7 @@ def lay_out(bank: SoundBank, layout: Layout, rng: np.random.Generator, length: i
                 sound = np.resize(sound, end - start)  # repeated, so that they overlap
             behind = kind in layout.background
             at = int(start + rng.integers(int(end - start) - len(sound) + 1))
-            item = Placed(kind, at, sound, behind)
+            item = Placed(kind, at, sound)
             gain_db = rng.normal(-8 if behind else 0, 3)
             placed.append(matched(item, placed[0], gain_db) if placed else item)
     return Scene(length, tuple(placed))

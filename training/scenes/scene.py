@@ -24,11 +24,10 @@ class Placed:
     start: int
     """In samples."""
     samples: Samples
-    background: bool = False
 
     def scaled(self, gain: float) -> Placed:
         """The same, louder or softer."""
-        return Placed(self.kind, self.start, self.samples * np.float32(gain), self.background)
+        return Placed(self.kind, self.start, self.samples * np.float32(gain))
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ class Scene:
                     sound.kind,
                     (sound.start + first) / sample_rate,
                     (sound.start + last) / sample_rate,
-                    sound.background,
                 )
             )
         return tuple(events)

@@ -9,7 +9,7 @@ Legend: S samples, K partials.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,6 @@ Render = Callable[[np.random.Generator, Array, int], Array]
 MIN_SAMPLE_RATE = 8000
 _HIGHEST = 0.45
 """Partials stay below this fraction of the sample rate, so that nothing folds back."""
-
-
-class Synth(NamedTuple):
-    """A source and the kind of sound that captions call it."""
-
-    render: Render
-    kind: str
 
 
 def synthesize(
@@ -46,7 +39,7 @@ def synthesize(
     if size < 1:
         raise ValueError(f"duration_s must hold at least one sample, got {seconds}")
     times = np.arange(size) / sample_rate
-    sound = _colour(SOUNDS[name].render(rng, times, sample_rate), rng, sample_rate)
+    sound = _colour(SOUNDS[name](rng, times, sample_rate), rng, sample_rate)
     sound /= np.abs(sound).max() + 1e-12
     sound += 10 ** rng.uniform(-3.5, -2) * rng.standard_normal(size)
     sound *= np.clip(np.minimum(times, times[-1] - times) / 0.005, 0, 1)
@@ -272,18 +265,18 @@ def _clock_tick(rng: np.random.Generator, times: Array, sample_rate: int) -> Arr
     return _hit(strikes, onsets, rng.uniform(0.85, 1, onsets.size), times.size, sample_rate)
 
 
-SOUNDS: dict[str, Synth] = {
-    "siren": Synth(_siren, "siren"),
-    "alarm_beep": Synth(_alarm_beep, "clock_alarm"),
-    "telephone_ring": Synth(_telephone_ring, "telephone_ring"),
-    "hum": Synth(_hum, "hum"),
-    "hiss": Synth(_hiss, "white_noise"),
-    "knocks": Synth(_knocks, "door_wood_knock"),
-    "morse": Synth(_morse, "morse_code"),
-    "engine": Synth(_engine, "engine"),
-    "whistle": Synth(_whistle, "whistle"),
-    "bouncing_ball": Synth(_bouncing_ball, "bouncing_ball"),
-    "geiger": Synth(_geiger, "geiger_counter"),
-    "clock_tick": Synth(_clock_tick, "clock_tick"),
+SOUNDS: dict[str, Render] = {
+    "siren": _siren,
+    "alarm_beep": _alarm_beep,
+    "telephone_ring": _telephone_ring,
+    "hum": _hum,
+    "hiss": _hiss,
+    "knocks": _knocks,
+    "morse": _morse,
+    "engine": _engine,
+    "whistle": _whistle,
+    "bouncing_ball": _bouncing_ball,
+    "geiger": _geiger,
+    "clock_tick": _clock_tick,
 }
 """The sources by name."""

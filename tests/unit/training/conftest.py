@@ -1,4 +1,4 @@
-"""A bank of a few sounds made in code, and a captioner small enough to train in a test."""
+"""A bank of a few recordings, and a captioner small enough to train in a test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from model.captioner import CaptionerModel
 from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from training.captions import grammar
+from training.captions.sentences import NO_DIFFERENCE, SILENCE
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.recording import Recording
 from training.scenes.bank import SoundBank
@@ -39,7 +40,7 @@ def recordings() -> list[Recording]:
 
 @pytest.fixture
 def bank(recordings: list[Recording]) -> SoundBank:
-    """The recordings, and a few sounds made in code."""
+    """The recordings, by kind."""
     return SoundBank(recordings, sample_rate=RATE)
 
 
@@ -47,7 +48,7 @@ def bank(recordings: list[Recording]) -> SoundBank:
 def tokenizer() -> PreTrainedTokenizerFast:
     """Learned from what the grammar says of the bank's kinds."""
     rng = np.random.default_rng(0)
-    captions = grammar.no_difference_captions(rng, 5) + grammar.silence_captions(rng, 5)
+    captions = [*NO_DIFFERENCE, *SILENCE]
     for kind in KINDS:
         captions += grammar.captions([grammar.Event(kind, 0.0, 1.0)], rng, count=20)
     return train_tokenizer(captions, 400)

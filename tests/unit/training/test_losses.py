@@ -1,8 +1,7 @@
-"""The three losses, and what learns from them."""
+"""The loss of captions, and what learns from it."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -10,124 +9,14 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from training.losses import Captioning, Comparing, Tagging
+from training.losses import Captioning
 
 SAMPLES = 6400
-LENGTHS = torch.full((4,), SAMPLES)
-KINDS = 5
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return 0.3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
-
-# Tagging -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tagging(captioner: CaptionerModel) -> Tagging:
-    return Tagging(captioner.encoder, KINDS).eval()
-
-
-def labels(clips: int, frames: int) -> Tensor:
-    """[B, T, K]: one, two or three kinds per clip; the last clip is silent."""
-    active = torch.zeros(clips, frames, KINDS)
-    for clip in range(clips - 1):
-        for kind in range(clip % 3 + 1):
-            active[clip, kind : kind + 2, (clip + kind) % KINDS] = 1
-    return active
-
-
-def test_tagging_loss_written_out(tagging: Tagging) -> None:
-    samples = noise(4, SAMPLES)
-    encoded = tagging.encoder(samples, torch.full((4,), SAMPLES)).frames
-    clip_logits, frame_logits = (logits.detach() for logits in tagging.head(encoded))
-    frames = frame_logits.shape[1]
-    assert frames == 5
-    active = labels(4, frames)
-    clip_loss = frame_loss = 0.0
-    for clip in range(4):
-        present = [kind for kind in range(KINDS) if active[clip, :, kind].any()]
-        total = sum(math.exp(logit) for logit in clip_logits[clip].tolist())
-        for kind in present:
-            clip_loss -= math.log(math.exp(clip_logits[clip, kind]) / total) / len(present) / 4
-        for frame in range(frames):
-            for kind in range(KINDS):
-                p = 1 / (1 + math.exp(-frame_logits[clip, frame, kind]))
-                p = p if active[clip, frame, kind] else 1 - p
-                frame_loss -= math.log(p) / (4 * frames)
-    assert clip_loss > 0.1
-    loss = tagging(samples, LENGTHS[:4], active)["loss"].item()
-    assert loss == pytest.approx(clip_loss + 0.25 * frame_loss, rel=1e-5)
-
-
-def test_silent_clips_have_no_clip_loss(tagging: Tagging) -> None:
-    samples = noise(3, SAMPLES)
-    tagging(samples, LENGTHS[:3], torch.zeros(3, 5, KINDS))["loss"].backward()
-    assert not tagging.head.clip.weight.grad.any()
-    assert tagging.head.frame.weight.grad.any()
-    tagging(samples, LENGTHS[:3], labels(3, 5))["loss"].backward()
-    assert tagging.head.clip.weight.grad.any()
-
-
-def test_labels_beyond_the_last_encoder_frame_are_cut(tagging: Tagging) -> None:
-    samples, active = noise(2, SAMPLES), labels(2, 5)
-    longer = torch.cat([active, torch.zeros(2, 1, KINDS)], dim=1)
-    cut, whole = (tagging(samples, LENGTHS[:2], each)["loss"] for each in (longer, active))
-    assert torch.equal(cut, whole)
-
-
-def test_tagging_starts_from_absent_kinds(tagging: Tagging) -> None:
-    _, frames = tagging.head(tagging.encoder(noise(2, SAMPLES), torch.full((2,), SAMPLES)).frames)
-    assert frames.sigmoid().mean() < 0.1
-
-
-# Comparing ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def comparing(captioner: CaptionerModel) -> Comparing:
-    return Comparing(captioner, KINDS).eval()
-
-
-def scenes() -> dict[str, Tensor]:
-    """Two pairs of scenes, of 5 frames."""
-    return {
-        "inputs": noise(2, SAMPLES),
-        "lengths": LENGTHS[:2],
-        "references": noise(2, SAMPLES, seed=1),
-        "reference_lengths": LENGTHS[:2],
-        "reference_of": torch.tensor([0, 1]),
-        "active": torch.stack([labels(2, 5), labels(2, 5).flip(0), labels(2, 5).flip(1)], dim=1),
-    }
-
-
-def test_comparing_loss_is_that_of_the_scenes_and_of_their_difference(
-    comparing: Comparing, captioner: CaptionerModel
-) -> None:
-    """The road is the captioner's own: encode, compare."""
-    batch = scenes()
-    inputs, references = (captioner.encode(batch[k], LENGTHS[:2]) for k in ("inputs", "references"))
-    difference = captioner.compare(inputs, references, batch["reference_of"])
-    active, head = batch["active"], comparing.head
-    both = torch.cat([inputs.frames, references.frames])
-    wanted = head.loss(both, torch.cat([active[:, 0], active[:, 1]]))
-    wanted = wanted + head.loss(difference.memory, active[:, 2])
-    assert comparing(**batch)["loss"].item() == pytest.approx(wanted.item(), rel=1e-5)
-
-
-def test_comparing_teaches_all_but_the_decoder(
-    comparing: Comparing, captioner: CaptionerModel
-) -> None:
-    comparing.train()
-    comparing(**scenes())["loss"].backward()
-    taught = {name for name, p in captioner.named_parameters() if p.grad is not None}
-    assert taught == {
-        name for name, _ in captioner.named_parameters() if not name.startswith("decoder.")
-    }
-
-
-# Captioning --------------------------------------------------------------------------------------
 
 TRAINABLE = ("adapter.", "difference.", "decoder.")
 

@@ -1,18 +1,14 @@
-"""Clotho's captions in their official layout, and those of them that can be rendered.
+"""Clotho's captions in their official layout.
 
-The layout is that of Zenodo record 4783391: ``clotho_captions_{split}.csv`` in the root and, once
-the audio is unpacked, a folder of WAV files per split beside it.
+It is that of Zenodo record 4783391: ``clotho_captions_{split}.csv`` in the root and, once the audio
+is unpacked, a folder of WAV files per split beside it.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-
-from training.captions.kinds import ESC50
-from training.captions.lexicon import Layout, kinds_named, layout, only_known_sounds
 
 SPLITS = ("development", "validation", "evaluation")
 CAPTIONS_PER_CLIP = 5
@@ -28,15 +24,6 @@ class ClothoClip:
     """As written, outer spaces stripped; ``normalize_caption`` makes them fit for training."""
     audio: Path | None
     """The WAV file; None where it is not at hand."""
-
-
-@dataclass(frozen=True)
-class RenderableCaption:
-    """A caption that a scene of other recordings can be made for."""
-
-    file_name: str
-    caption: str
-    layout: Layout
 
 
 def read_captions(root: Path, split: str) -> list[ClothoClip]:
@@ -68,20 +55,6 @@ def read_captions(root: Path, split: str) -> list[ClothoClip]:
                 raise ValueError(f"{where}: {file_name!r} occurs twice")
             clips[file_name] = ClothoClip(file_name, tuple(captions), wavs.get(file_name))
     return list(clips.values())
-
-
-def renderable(root: Path, split: str, kinds: Collection[str] = ESC50) -> list[RenderableCaption]:
-    """The captions of one split that speak only of sounds of ``kinds``.
-
-    Raises what ``read_captions`` raises.
-    """
-    return [
-        RenderableCaption(clip.file_name, caption, layout(caption))
-        for clip in read_captions(root, split)
-        for caption in clip.captions
-        if only_known_sounds(caption)
-        and all(mention.kind in kinds for mention in kinds_named(caption))
-    ]
 
 
 def _wav_files(folder: Path) -> dict[str, Path]:

@@ -9,8 +9,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from training.captions import grammar
-from training.captions.lexicon import normalize_caption
 from training.captions.tokenizer import MAX_TOKENS, SPECIAL, STYLES, tokenize, train_tokenizer
+from training.captions.wording import normalize_caption
 
 CAPTIONS = ("A dog barks, then rain falls.", "Church bells ring while a cat meows", "Zyx 123 über")
 

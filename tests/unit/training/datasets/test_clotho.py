@@ -1,4 +1,4 @@
-"""Clotho's CSV files: what is read, what is refused, and how much of the real one is renderable."""
+"""Clotho's CSV files: what is read, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training.captions.kinds import ESC50, KINDS
-from training.captions.lexicon import Layout
-from training.datasets.clotho.read import SPLITS, ClothoClip, read_captions, renderable
+from training.datasets.clotho.read import SPLITS, ClothoClip, read_captions
 
 COLUMNS = ["file_name", *(f"caption_{i}" for i in range(1, 6))]
 CAPTIONS = [
@@ -96,23 +94,6 @@ def test_a_broken_file_is_refused(write: Write, rows: list[list[str]], message: 
         read_captions(root, "development")
 
 
-def test_renderable_keeps_the_captions_that_name_only_wanted_kinds(write: Write) -> None:
-    root = write([COLUMNS, ["a.wav", *CAPTIONS]])
-    kept = renderable(root, "development")
-    assert [(one.file_name, one.caption) for one in kept] == [
-        ("a.wav", "A dog barks."),
-        ("a.wav", "A dog, then a cat."),
-    ]
-    assert kept[1].layout == Layout((("dog",), ("cat",)), ())
-    every = renderable(root, "development", KINDS)
-    assert [one.caption for one in every] == [
-        "A dog barks.",
-        "A dog, then a cat.",
-        "A phone rings.",
-    ]
-    assert [one.caption for one in renderable(root, "development", {"dog"})] == ["A dog barks."]
-
-
 @pytest.mark.parametrize(
     ("split", "clips"), [("development", 3839), ("validation", 1045), ("evaluation", 1045)]
 )
@@ -131,12 +112,3 @@ def test_the_real_splits_share_no_file_but_the_four_known_names(clotho_dir: Path
         "City Ambience w_ Car Passing_1-2.wav",
         "FREEZER_DOOR_OPEN_CLOSE.wav",
     }
-
-
-def test_the_real_development_split_is_renderable_in_part(clotho_dir: Path) -> None:
-    kept = renderable(clotho_dir, "development")
-    assert 2300 <= len(kept) <= 5500
-    heard = {kind for one in kept for group in one.layout.groups for kind in group}
-    assert heard <= set(ESC50)
-    assert len(heard) >= 40
-    assert all(one.layout.groups for one in kept)

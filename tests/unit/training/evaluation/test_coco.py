@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from training.captions.lexicon import normalize_caption
+from training.captions.wording import normalize_caption
 from training.evaluation import coco as metrics
 from training.evaluation.coco import METRICS, Scores, score
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.datasets.clotho.read import ClothoClip
+from training.captions.layout import Layout
+from training.datasets.clotho.read import ClothoClip, read_captions
 from training.datasets.recording import read_samples
 from training.experiments import esc_scenes
-from training.experiments.esc_scenes import renderable
+from training.experiments.esc_scenes import renderable, told
 
 AGREEING = ["A dog barks.", "A dog is barking.", "Rain falls while a dog barks."]
 OTHER = ["Music plays as a dog barks.", "Somebody plays the flute."]
@@ -38,6 +39,51 @@ def test_a_clip_of_which_two_alone_speak_of_known_sounds_is_left_out() -> None:
         renderable(ClothoClip("a.wav", (*AGREEING[:2], *OTHER, "Wind and a dog, and music."), None))
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("caption", "groups", "background"),
+    [
+        ("A dog barks, then rain falls on a roof.", (("dog",), ("rain",)), ()),
+        # A label that others say, too, adds nothing
+        ("Water drips.", (("water_drops",),), ()),
+        ("A dog, an animal, growls.", (("dog",),), ()),
+        # Which of the kinds that share a label, another label tells
+        ("A rooster crows.", (("rooster",),), ()),
+        ("A hen clucks.", (("hen",),), ()),
+        ("Insects buzz and crickets chirp.", (("insects", "crickets"),), ()),
+        # Each kind is where it comes first
+        ("A dog barks, a siren wails, then a dog howls.", (("dog", "siren"),), ()),
+        ("Rain falls as birds chirp in the distance.", (("rain", "chirping_birds"),),
+         ("chirping_birds",)),
+    ],
+)  # fmt: skip
+def test_labels_are_told_as_kinds(
+    caption: str, groups: tuple[tuple[str, ...], ...], background: tuple[str, ...]
+) -> None:
+    assert told(caption) == Layout(groups, background)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "Music plays as a dog barks.",
+        "Water runs while birds chirp.",  # what water?
+        "A chicken.",  # rooster or hen?
+        "An animal.",
+        "A dog barks at the zeppelin.",
+        "A voice.",
+        "",
+    ],
+)
+def test_what_speaks_of_other_sounds_is_not_told(caption: str) -> None:
+    assert told(caption) is None
+
+
+def test_a_part_of_the_real_clotho_is_renderable(clotho_dir: Path) -> None:
+    found = [plan for clip in read_captions(clotho_dir, "evaluation") if (plan := renderable(clip))]
+    assert 150 <= len(found) <= 300
+    assert len({kind for _, plan in found for group in plan.groups for kind in group}) >= 30
 
 
 @pytest.mark.usefixtures("_few")

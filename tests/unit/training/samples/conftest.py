@@ -21,7 +21,7 @@ def rendered(
     """Four clips and what the tiny encoder hears of them and their mixtures."""
     captioned = []
     for number, one in enumerate(recordings[::2]):
-        (tmp_path / f"{number}.wav").write_bytes(wav(one.samples))
+        (tmp_path / f"{number}.wav").write_bytes(wav(one.samples, bank.sample_rate))
         told = (f"a {one.kind} is heard", f"the sound of a {one.kind}")
         captioned.append(CaptionedClip(f"{number}.wav", "human", told, ((one.kind, 0.0, 1.0),)))
     found = features.render(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from training.datasets.recording import Samples
 from training.scenes.augment import (
-    SpecAugment,
     add_noise,
     change_speed,
     level,
@@ -70,58 +68,6 @@ def test_add_noise_is_as_loud_as_asked(level_db: float) -> None:
 def test_power_is_the_mean_square() -> None:
     assert power(np.array([3, -4], np.float32)) == 12.5
     assert power(np.zeros(0, np.float32)) == 0.0
-
-
-def log_mel(clips: int = 6, frames: int = 80, bands: int = 32) -> torch.Tensor:
-    return torch.randn(clips, frames, bands, generator=torch.Generator().manual_seed(0)) - 5
-
-
-def test_spec_augment_is_the_identity_in_eval_mode() -> None:
-    x = log_mel()
-    assert SpecAugment().eval()(x) is x
-
-
-def test_spec_augment_hides_one_band_and_one_stretch_of_time() -> None:
-    torch.manual_seed(1)
-    x = log_mel()
-    y = SpecAugment(max_bands=5, max_frames=12, equalizer=0.0)(x)
-    for before, after in zip(x, y, strict=True):
-        lowest = after == before.min()
-        frames, bands = lowest.all(dim=1), lowest.all(dim=0)
-        assert is_one_run(frames, longest=12)
-        assert is_one_run(bands, longest=5)
-        seen = ~frames[:, None] & ~bands[None]
-        assert torch.equal(after[seen], before[seen])
-    assert (y != x).flatten(1).any(dim=1).sum() >= len(x) - 1
-
-
-def is_one_run(flags: torch.Tensor, longest: int) -> bool:
-    """Whether the True ones, if any, are neighbours and at most ``longest``."""
-    (where,) = torch.nonzero(flags, as_tuple=True)
-    return len(where) <= longest and bool((where.diff() == 1).all())
-
-
-def test_spec_augment_hides_every_width_nearly_everywhere() -> None:
-    torch.manual_seed(2)
-    x = torch.linspace(1, 2, 40)[None, :, None].expand(600, 40, 8).clone()
-    hidden = (SpecAugment(max_bands=0, max_frames=6, equalizer=0.0)(x) != x).all(dim=2)
-    assert hidden[:, 1:-1].any(dim=0).all()
-    widths = hidden.sum(dim=1)
-    assert set(widths.tolist()) == set(range(7))
-
-
-def test_the_equalizer_shifts_each_band_alike_over_time_and_never_below_the_floor() -> None:
-    torch.manual_seed(3)
-    x = log_mel()
-    y = SpecAugment(max_bands=0, max_frames=0, equalizer=0.6)(x)
-    floor = x.amin(dim=(1, 2), keepdim=True)
-    assert (y >= floor).all()
-    for clip in range(len(x)):
-        free = (y[clip] > floor[clip]).all(dim=0)
-        shift = (y[clip] - x[clip])[:, free]
-        assert free.sum() > 16
-        assert torch.allclose(shift, shift[:1].expand_as(shift), atol=1e-5)
-        assert shift.abs().max() > 0.1
 
 
 # Level ------------------------------------------------------------------------------------------

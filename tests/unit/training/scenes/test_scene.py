@@ -43,11 +43,11 @@ def test_the_mix_is_the_sum_of_the_stems() -> None:
 
 
 def test_scaling_changes_the_level_alone() -> None:
-    sound = Placed("dog", 7, tone(30), background=True)
+    sound = Placed("dog", 7, tone(30))
     louder = sound.scaled(2.0)
     assert np.array_equal(louder.samples, sound.samples * 2)
     assert louder.samples.dtype == np.float32
-    assert (louder.kind, louder.start, louder.background) == ("dog", 7, True)
+    assert (louder.kind, louder.start) == ("dog", 7)
 
 
 def test_activity_marks_exactly_the_frames_with_sound() -> None:
@@ -106,11 +106,11 @@ def test_active_span_of_silence_or_of_less_than_20_ms_is_all_of_it(size: int) ->
 def test_events_last_from_the_first_to_the_last_audible_moment() -> None:
     placed = (
         Placed("dog", RATE, padded(RATE // 2, tone(RATE), RATE)),
-        Placed("rain", 0, tone(2 * RATE), background=True),
+        Placed("rain", 0, tone(2 * RATE)),
     )
     assert Scene(5 * RATE, placed).events(RATE) == (
-        Event("dog", 1.5, 2.5, False),
-        Event("rain", 0.0, 2.0, True),
+        Event("dog", 1.5, 2.5),
+        Event("rain", 0.0, 2.0),
     )
 
 

@@ -23,7 +23,7 @@ seeds = pytest.mark.parametrize("seed", SEEDS)
 def render(name: str, seed: int, seconds: float = 5, sample_rate: int = RATE) -> Array:
     """The dry sound, before room, noise floor and level."""
     times = np.arange(int(seconds * sample_rate)) / sample_rate
-    sound: Array = SOUNDS[name].render(np.random.default_rng(seed), times, sample_rate)
+    sound: Array = SOUNDS[name](np.random.default_rng(seed), times, sample_rate)
     return sound
 
 
