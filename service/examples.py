@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_MODEL = {"name": "masking-esc50", "revision": "3f9a1c"}
+_MODEL = {"name": "hearing", "revision": "3f9a1c"}
 _OGG = {"duration_s": 5.0, "sample_rate": 44100, "channels": 1, "format": "ogg"}
 _WAV = {"duration_s": 8.2, "sample_rate": 48000, "channels": 2, "format": "wav"}
 _DOG = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.32, "end_s": 1.6}]}

@@ -155,4 +155,5 @@ def fit(stage: Stage, run_dir: Path) -> Path:
         data_collator=collate,
     )
     trainer.train(resume_from_checkpoint=last)
+    stage.loss.cpu()  # the workers of a later stage may hear with what was learned
     return end
