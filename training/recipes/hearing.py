@@ -2,9 +2,9 @@
 
 The student (``mobilenet``, started from YAMNet) learns the teacher's opinions of mixtures; the
 decoder learns to tell events from sentences without audio; the diff block learns what the teacher
-says of the rest; and in the end captions are learned as in Audio Difference Learning (equation 13).
-The variant ``published`` has the teacher's own network for its encoder and its head, both frozen,
-and needs no first two stages.
+says of the rest; and in the end captions may be learned as in Audio Difference Learning (equation
+13). The variant ``published`` has the teacher's own network for its encoder and its head, both
+frozen, and needs no first two stages.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class Hearing:
     hearing_steps: int = 1400
     sentence_steps: int = 3500
     difference_steps: int = 700
-    caption_steps: int = 400
+    caption_steps: int = 0
+    """None: rendered captions made worse what was said (docs/reproduction.md)."""
     batch_size: int = 32
     """Of sentences and of differences it is twice this."""
     difference_visits: int = 8
@@ -176,6 +177,7 @@ class Hearing:
                   budget(self.caption_steps, size, 1e-4)),
         ]  # fmt: skip
         stages = telling if self.published else [*listening, *telling]
+        stages = [stage for stage in stages if stage.budget.steps]
         search = baseline_search(max_length=MAX_TOKENS)
         search.min_length = SHORTEST
         return Plan(model, tokenizer, search, stages)

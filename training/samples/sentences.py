@@ -65,7 +65,7 @@ class Sentences(Dataset[Sample]):
         """``input`` [T, K], the events, ``tokens`` [L], ``compared`` bool."""
         rng = np.random.default_rng((self.seed, 21, index))
         compared = bool(rng.random() < 0.3)
-        if rng.random() < 0.05:
+        if rng.random() < 0.08:
             events, text, style = *self.nothing(rng, compared), "audiocaps"
         else:
             sentence = self.sentence(rng)
