@@ -11,14 +11,14 @@ import soundfile
 
 CLIPS = (
     "woman",
-    "thunder",
+    "church-bells",
+    "rain",
     "crickets",
-    "wolf",
-    "trumpet",
-    "woman-and-thunder",
-    "trumpet-and-crickets",
+    "cymbal",
+    "woman-and-bells",
+    "woman-in-rain",
 )
-"""``woman-and-thunder`` is the sum of ``woman`` and ``thunder``, which have the same power."""
+"""``woman-and-bells`` is the sum of ``woman`` and ``church-bells``, which have the same power."""
 _BUNDLED = Path(__file__).resolve().parents[1] / "service" / "web" / "demo"
 
 

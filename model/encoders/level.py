@@ -15,6 +15,8 @@ TARGET_DB = -20.0
 """Root mean square of the loudest block, relative to full scale."""
 MAX_GAIN_DB = 46.0
 """What is softer than ``TARGET_DB - MAX_GAIN_DB`` stays soft: near silence is not blown up."""
+SILENT_DB = -80.0
+"""What is softer still is silence: three steps of 16 bits, the noise of storage itself."""
 
 
 def level(samples: Tensor, lengths: Tensor, sample_rate: int) -> Tensor:
@@ -26,6 +28,6 @@ def level(samples: Tensor, lengths: Tensor, sample_rate: int) -> Tensor:
     padded = F.pad(centred.square(), (0, -samples.shape[1] % block))
     loudest = padded.view(len(samples), -1, block).sum(dim=2).amax(dim=1)
     power = loudest / lengths.clamp(max=block)
-    gain_db = TARGET_DB - 10 * torch.log10(power.clamp(min=1e-12))
-    gain = 10 ** (gain_db.clamp(max=MAX_GAIN_DB) / 20)
-    return centred * gain[:, None]
+    power_db = 10 * torch.log10(power.clamp(min=1e-12))
+    gain = 10 ** ((TARGET_DB - power_db).clamp(max=MAX_GAIN_DB) / 20)
+    return centred * torch.where(power_db < SILENT_DB, 0.0, gain)[:, None]

@@ -3,17 +3,17 @@
 
 export const SINGLES = [
   { file: "woman", label: "A woman" },
-  { file: "thunder", label: "Thunder" },
+  { file: "church-bells", label: "Church bells" },
+  { file: "rain", label: "Rain" },
   { file: "crickets", label: "Crickets" },
-  { file: "wolf", label: "A wolf" },
-  { file: "trumpet", label: "A trumpet" },
+  { file: "cymbal", label: "A cymbal" },
 ];
 
 export const PAIRS = [
-  { input: "woman-and-thunder", reference: "thunder", label: "A woman and thunder", minus: "thunder" },
-  { input: "woman-and-thunder", reference: "woman", label: "A woman and thunder", minus: "the woman" },
-  { input: "trumpet-and-crickets", reference: "crickets", label: "A trumpet and crickets", minus: "crickets" },
-  { input: "wolf", reference: "crickets", label: "A wolf", minus: "crickets" },
+  { input: "woman-in-rain", reference: "rain", label: "A woman in the rain", minus: "rain" },
+  { input: "woman-in-rain", reference: "woman", label: "A woman in the rain", minus: "the woman" },
+  { input: "woman-and-bells", reference: "woman", label: "A woman and bells", minus: "the woman" },
+  { input: "crickets", reference: "rain", label: "Crickets", minus: "rain" },
 ];
 
 /** Fetch one of the sounds as a file. */

@@ -63,27 +63,28 @@ def difference(service: httpx.Client, one: bytes, other: bytes, **options: str) 
 
 def test_the_clips_of_the_readme(service: httpx.Client, clips: dict[str, bytes]) -> None:
     assert names(str(caption(service, clips["woman"])["caption"]), WOMAN)
-    answer = difference(service, clips["woman-and-thunder"], clips["thunder"])
-    assert names(str(answer["caption"]), WOMAN)
-    assert not names(str(answer["caption"]), "Thunder")
-    inverse = difference(service, clips["woman-and-thunder"], clips["woman"])
-    assert names(str(inverse["caption"]), "Thunder")
-    assert not names(str(inverse["caption"]), WOMAN)
-    for clip in clips.values():
-        assert not mentions(str(difference(service, clip, clip)["caption"]))
+    answer = difference(service, clips["woman-in-rain"], clips["rain"])
+    assert names(str(answer["caption"]), "Speech")
+    assert not names(str(answer["caption"]), "Rain")
+    inverse = difference(service, clips["woman-in-rain"], clips["woman"])
+    assert names(str(inverse["caption"]), "Rain")
+    assert not names(str(inverse["caption"]), "Speech")
+    for name, clip in clips.items():
+        assert not mentions(str(difference(service, clip, clip)["caption"])), name
 
 
 def test_the_sounds_of_the_readme(service: httpx.Client, clips: dict[str, bytes]) -> None:
     def labels(sounds: Any) -> set[str]:
         return {sound["label"] for sound in sounds}
 
-    answer = difference(service, clips["woman-and-thunder"], clips["thunder"], both="true")
+    answer = difference(service, clips["woman-in-rain"], clips["rain"], both="true")
     assert "Speech" in labels(answer["sounds"])
-    assert "Thunder" not in labels(answer["sounds"])
-    assert "Thunder" in labels(answer["shared"])
-    assert "Speech" not in labels(answer["reverse"]["sounds"])
-    heard = caption(service, clips["trumpet-and-crickets"])["sounds"]
-    assert {"Trumpet", "Cricket"} <= labels(heard)
+    assert "Rain" not in labels(answer["sounds"])
+    assert "Rain" in labels(answer["shared"])
+    assert "Speech" not in labels(answer["shared"])
+    assert not answer["reverse"]["sounds"]
+    heard = caption(service, clips["woman-in-rain"])["sounds"]
+    assert {"Speech", "Rain"} <= labels(heard)
 
 
 def test_real_recordings_are_called_by_their_names(service: httpx.Client, esc50_dir: Path) -> None:
@@ -101,7 +102,7 @@ def test_real_recordings_are_called_by_their_names(service: httpx.Client, esc50_
         return any(names(said, label) for label in ESC50[row["category"]])
 
     with ThreadPoolExecutor(10) as pool:
-        assert sum(pool.map(right, chosen.values())) >= 9
+        assert sum(pool.map(right, chosen.values())) >= 8
 
 
 @pytest.mark.parametrize("level", [-40, -20, 6])
@@ -120,8 +121,8 @@ def test_next_to_nothing_is_not_given_a_name(service: httpx.Client, level: float
 def test_an_answer_in_a_batch_equals_the_answer_alone(
     service: httpx.Client, clips: dict[str, bytes]
 ) -> None:
-    wolf, rate = soundfile.read(io.BytesIO(clips["wolf"]))
-    clips = clips | {"short": by_soundfile(wolf[:23_456], rate)}
+    bells, rate = soundfile.read(io.BytesIO(clips["church-bells"]))
+    clips = clips | {"short": by_soundfile(bells[:23_456], rate)}
     alone = {name: caption(service, data)["caption"] for name, data in clips.items()}
     with ThreadPoolExecutor(16) as pool:
         names = sorted(clips) * 6
@@ -130,11 +131,11 @@ def test_an_answer_in_a_batch_equals_the_answer_alone(
 
 
 def test_both_directions_and_a_timeline(service: httpx.Client, clips: dict[str, bytes]) -> None:
-    """The trumpet sounds from 1 s to 4.5 s."""
-    answer = difference(service, clips["trumpet-and-crickets"], clips["crickets"], both="true")
-    assert names(str(answer["caption"]), "Trumpet")
+    """The woman speaks from 2 s on."""
+    answer = difference(service, clips["woman-in-rain"], clips["rain"], both="true")
+    assert names(str(answer["caption"]), "Speech")
     assert not mentions(str(answer["reverse"]["caption"]))
     kept = {segment["start_s"]: segment["kept"] for segment in answer["timeline"]}
     assert len(kept) == len(answer["reverse"]["timeline"]) == 16
-    assert min(kept[0.0], kept[0.32]) < 0.5 * max(kept.values())
-    assert min(kept[start] for start in (1.92, 2.24, 2.56)) > 0.5 * max(kept.values())
+    before = [share for start, share in kept.items() if start < 1.9]
+    assert max(before) < 0.2 < min(kept[start] for start in (2.24, 2.56, 2.88, 3.2))

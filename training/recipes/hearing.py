@@ -83,8 +83,8 @@ class Hearing:
     """The encoder is the teacher's network."""
     head_steps: int = 300
     hearing_steps: int = 1400
-    sentence_steps: int = 3500
-    difference_steps: int = 700
+    sentence_steps: int = 4500
+    difference_steps: int = 1000
     caption_steps: int = 0
     """None: rendered captions made worse what was said (docs/reproduction.md)."""
     batch_size: int = 32

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.encoders.level import MAX_GAIN_DB, TARGET_DB, level
+from model.encoders.level import MAX_GAIN_DB, SILENT_DB, TARGET_DB, level
 
 RATE = 8000
 
@@ -38,13 +38,18 @@ def test_the_loudest_half_second_is_at_the_target() -> None:
 
 
 def test_near_silence_stays_soft() -> None:
-    faint = clip(loud_db=-90)
+    faint = clip(loud_db=-76)
     found = levelled(faint)
     gain = MAX_GAIN_DB
     torch.testing.assert_close(found, (faint - faint.mean()) * 10 ** (gain / 20))
-    assert 10 * torch.log10(found.square().mean()) < TARGET_DB - 20
+    assert 10 * torch.log10(found.square().mean()) < TARGET_DB - 8
+
+
+def test_the_noise_of_storage_is_silence() -> None:
+    assert levelled(clip(loud_db=SILENT_DB + 2)).any()
+    assert not levelled(clip(loud_db=SILENT_DB - 2)).any()
     assert not levelled(torch.zeros(RATE)).any()
-    assert levelled(torch.full((RATE,), 0.25)).abs().max() < 1e-4
+    assert not levelled(torch.full((RATE,), 0.25)).any()
 
 
 def test_padding_and_neighbours_change_nothing() -> None:
