@@ -186,6 +186,7 @@ class Captioner:
             "max_new_tokens": longest,
             "min_length": own.min_length,
             "no_repeat_ngram_size": own.no_repeat_ngram_size,
+            "no_repeat_window": getattr(own, "no_repeat_window", 0),
             "length_penalty": own.length_penalty,
             "early_stopping": own.early_stopping,
         }

@@ -96,10 +96,14 @@ class Decoder(Part, Protocol):
         max_new_tokens: int,
         min_length: int,
         no_repeat_ngram_size: int,
+        no_repeat_window: int = 0,
         length_penalty: float,
         early_stopping: bool,
     ) -> Sequences:
-        """Search captions for B memories; the settings are Transformers'."""
+        """Search captions for B memories; the settings are Transformers'.
+
+        ``no_repeat_window`` is ours: no token follows that is one of so many before it.
+        """
 
     def __call__(self, difference: Difference, tokens: Tensor) -> Tensor: ...  # noqa: D102
 

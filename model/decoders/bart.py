@@ -88,6 +88,7 @@ class BartDecoder(nn.Module):
         max_new_tokens: int,
         min_length: int,
         no_repeat_ngram_size: int,
+        no_repeat_window: int = 0,
         length_penalty: float,
         early_stopping: bool,
     ) -> Sequences:
@@ -111,6 +112,7 @@ class BartDecoder(nn.Module):
                 max_length=max_length,
                 min_length=min(min_length, max_length - 1),
                 no_repeat_ngram_size=no_repeat_ngram_size,
+                no_repeat_window=no_repeat_window,
                 length_penalty=length_penalty,
                 early_stopping=early_stopping or num_beams == 1,
                 eos_token_id=config.eos_token_id,

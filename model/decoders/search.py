@@ -28,6 +28,8 @@ class Search:
     max_length: int
     min_length: int
     no_repeat_ngram_size: int
+    no_repeat_window: int
+    """No token follows that is one of so many before it: no "barks and barks"."""
     length_penalty: float
     early_stopping: bool
     eos_token_id: int
@@ -133,6 +135,9 @@ def _extend(beams: _Beams, logits: Tensor, length: int, how: Search) -> _Candida
             log_p[..., how.eos_token_id] = -torch.inf
         if how.no_repeat_ngram_size:
             _ban_repeats(log_p, beams.tokens[..., :length], how.no_repeat_ngram_size)
+        if how.no_repeat_window:
+            latest = beams.tokens[..., max(0, length - how.no_repeat_window) : length]
+            log_p.scatter_(-1, latest, -torch.inf)
     total, index = (log_p + beams.total[..., None]).flatten(1).topk(2 * how.num_beams)
     parents = index // vocabulary
     token = index % vocabulary

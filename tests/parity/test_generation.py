@@ -158,6 +158,7 @@ def test_finished_clips_leave_the_batch() -> None:
         logits[word, min(word + 1, 19)] = 0
     how = Search(
         num_beams=1, num_captions=1, max_length=10, min_length=0, no_repeat_ngram_size=0,
+        no_repeat_window=0,
         length_penalty=1.0, early_stopping=True, eos_token_id=EOS, pad_token_id=PAD,
     )  # fmt: skip
     decoder: NextTokens = (table := Table(logits))

@@ -180,7 +180,8 @@ class Hearing:
         stages = [stage for stage in stages if stage.budget.steps]
         search = baseline_search(max_length=MAX_TOKENS)
         search.min_length = SHORTEST
-        search.no_repeat_ngram_size = 2  # "waves crashing and waves crashing"
+        search.no_repeat_ngram_size = 2  # no "waves crash and waves crash",
+        search.no_repeat_window = 2  # and no "waves crash and crash"
         return Plan(model, tokenizer, search, stages)
 
     def _start(self, model: CaptionerModel, sources: HearingSources) -> None:

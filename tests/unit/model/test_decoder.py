@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -230,6 +230,31 @@ def test_no_ngram_is_repeated(decoder: BartDecoder, memory: Difference, num_beam
 
     assert any_repeats(0)
     assert not any_repeats(2)
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_no_token_comes_again_at_once(
+    decoder: BartDecoder, memory: Difference, num_beams: int
+) -> None:
+    def nearest(window: int) -> int:
+        found = generate(
+            decoder,
+            memory,
+            num_beams=num_beams,
+            min_length=100,
+            max_new_tokens=20,
+            no_repeat_window=window,
+        )
+        sentences = [unpadded(tokens) for tokens in found.tokens[:, 0]]
+        return min(
+            later - earlier
+            for said in sentences
+            for earlier, later in combinations(range(len(said) - 1), 2)
+            if said[earlier] == said[later]
+        )
+
+    assert nearest(0) == 1
+    assert nearest(2) == 3
 
 
 def test_best_captions_of_two_tokens_are_the_most_likely_ones(
