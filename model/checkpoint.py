@@ -135,16 +135,17 @@ def read_fetched(path: Path) -> FetchedConfig | None:
         raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
 
 
-def baseline_search(max_length: int) -> GenerationConfig:
+def baseline_search(max_length: int, **changed: int) -> GenerationConfig:
     """The DCASE 2023 task 6A baseline's search; ``max_length`` counts the start token too."""
-    return GenerationConfig(  # type: ignore[no-untyped-call]
-        num_beams=4,
-        min_length=5,
-        max_length=max_length,
-        no_repeat_ngram_size=3,
-        length_penalty=1.0,
-        early_stopping=True,
-    )
+    settings: dict[str, Any] = {
+        "num_beams": 4,
+        "min_length": 5,
+        "max_length": max_length,
+        "no_repeat_ngram_size": 3,
+        "length_penalty": 1.0,
+        "early_stopping": True,
+    }
+    return GenerationConfig(**(settings | changed))  # type: ignore[no-untyped-call]
 
 
 def save(

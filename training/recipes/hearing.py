@@ -178,10 +178,12 @@ class Hearing:
         ]  # fmt: skip
         stages = telling if self.published else [*listening, *telling]
         stages = [stage for stage in stages if stage.budget.steps]
-        search = baseline_search(max_length=MAX_TOKENS)
-        search.min_length = SHORTEST
-        search.no_repeat_ngram_size = 2  # no "waves crash and waves crash",
-        search.no_repeat_window = 2  # and no "waves crash and crash"
+        search = baseline_search(
+            max_length=MAX_TOKENS,
+            min_length=SHORTEST,
+            no_repeat_ngram_size=2,  # no "waves crash and waves crash",
+            no_repeat_window=2,  # and no "waves crash and crash"
+        )
         return Plan(model, tokenizer, search, stages)
 
     def _start(self, model: CaptionerModel, sources: HearingSources) -> None:
