@@ -216,13 +216,13 @@ def test_a_clip_is_recorded(page: Page) -> None:
 
 
 def test_a_demo_at_one_click(page: Page) -> None:
-    page.get_by_role("button", name="Siren", exact=True).click()
+    page.get_by_role("button", name="Rain", exact=True).click()
     said(page, "sound 5")
     for button in page.locator("#demo-two button").all():
         page.evaluate("document.querySelector('#answer').replaceChildren()")
         button.click()
         said(page, "sound 5 without 5", "sound 5 without 5")
-    page.get_by_role("button", name="Knocks", exact=True).click()
+    page.get_by_role("button", name="Church bells", exact=True).click()
     said(page, "sound 5")
 
 
