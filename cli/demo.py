@@ -1,6 +1,6 @@
 """Clips to try the commands with: the web page's own, as WAV.
 
-They are real recordings, by CC0 and CC BY; ``CREDITS.md`` beside them says whose.
+They are real recordings, by CC0 and CC BY; ``service/web/demo/CREDITS.md`` says whose.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
         help="The checkpoint's directory. Default: checkpoints/NAME.",
     )
 
-    demo = command("demo-clips", _demo_clips, "Write a few clips to try, made in code, as WAV.")
+    demo = command("demo-clips", _demo_clips, "Write a few recordings to try, as WAV.")
     demo.add_argument(
         "dir",
         nargs="?",

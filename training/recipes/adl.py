@@ -17,7 +17,7 @@ from training.fit import Budget, Stage
 from training.losses import Captioning
 from training.recipes.recipe import Plan
 from training.samples.features import Features
-from training.samples.frames import FrameSamples, KeptFrames
+from training.samples.frames import FrameSamples, without_encoder
 
 ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
 """What is trainable of a ``Captioning`` whose encoder is frozen."""
@@ -59,7 +59,7 @@ class DifferenceLearning:
         model = CaptionerModel(self._config(sources))
         if self.mask_bias:
             shift_mask(model, self.mask_bias)
-        model.add_module("encoder", KeptFrames())
+        model = without_encoder(model)
         samples = FrameSamples(
             sources.clips,
             sources.features,

@@ -215,18 +215,17 @@ def test_min_length_counts_start_and_first_token(
         assert {len(unpadded(tokens)) for tokens in found.tokens[:, 0]} == {length}
 
 
+def longest(decoder: BartDecoder, memory: Difference, **options: Any) -> list[list[int]]:
+    """The best sentence of each clip, none of which ends before its 20 tokens."""
+    found = generate(decoder, memory, min_length=100, max_new_tokens=20, **options)
+    return [unpadded(tokens) for tokens in found.tokens[:, 0]]
+
+
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_no_ngram_is_repeated(decoder: BartDecoder, memory: Difference, num_beams: int) -> None:
     def any_repeats(size: int) -> bool:
-        found = generate(
-            decoder,
-            memory,
-            num_beams=num_beams,
-            min_length=100,
-            max_new_tokens=20,
-            no_repeat_ngram_size=size,
-        )
-        return any(repeats(unpadded(tokens), 2) for tokens in found.tokens[:, 0])
+        said = longest(decoder, memory, num_beams=num_beams, no_repeat_ngram_size=size)
+        return any(repeats(tokens, 2) for tokens in said)
 
     assert any_repeats(0)
     assert not any_repeats(2)
@@ -237,18 +236,9 @@ def test_no_token_comes_again_at_once(
     decoder: BartDecoder, memory: Difference, num_beams: int
 ) -> None:
     def nearest(window: int) -> int:
-        found = generate(
-            decoder,
-            memory,
-            num_beams=num_beams,
-            min_length=100,
-            max_new_tokens=20,
-            no_repeat_window=window,
-        )
-        sentences = [unpadded(tokens) for tokens in found.tokens[:, 0]]
         return min(
             later - earlier
-            for said in sentences
+            for said in longest(decoder, memory, num_beams=num_beams, no_repeat_window=window)
             for earlier, later in combinations(range(len(said) - 1), 2)
             if said[earlier] == said[later]
         )
