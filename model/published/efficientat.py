@@ -1,8 +1,4 @@
-"""EfficientAT's mn04_as (Florian Schmid, MIT) -> ``EfficientAt``, and what it says as a head.
-
-Its classifier is one hidden layer with a hardswish, as the event head is: applied to a frame's
-features in place of a whole clip's, it is the very same function.
-"""
+"""EfficientAT's mn04_as (Florian Schmid, MIT) -> ``EfficientAt``."""
 
 from __future__ import annotations
 
@@ -15,13 +11,12 @@ from model import checkpoint
 from model.config import CaptionerConfig, EfficientAtConfig, FetchedConfig, NoAdapterConfig
 from model.encoders import EfficientAt
 from model.encoders.efficientat import EfficientAtNetwork
-from model.events import Head
 from model.published.state_dict import fill, read_state_dict
 
 FILE = "mn04_as_mAP_432.pt"
 FETCHED = FetchedConfig(
     file="efficientat.safetensors",
-    keys=("encoder.network.", "events.head."),
+    keys=("encoder.network.",),
     url=f"https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/{FILE}",
     size=4_066_513,
     sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
@@ -29,9 +24,6 @@ FETCHED = FetchedConfig(
     source="Florian Schmid (fschmid56/EfficientAT, release v0.0.1)",
 )
 """For the ``config.json`` of a checkpoint whose encoder is this network."""
-
-HEAD = {"classifier.2": "events.head.fc1", "classifier.5": "events.head.fc2"}
-"""The published classifier's layers -> the event head's."""
 
 
 def read_network(source: Path) -> EfficientAtNetwork:
@@ -59,8 +51,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         CheckpointError: it is not that network's.
     """
     network = _network(state)
-    weights = {f"encoder.network.{key}": value for key, value in network.state_dict().items()}
-    return weights | {f"events.head.{key}": value for key, value in _head(network).items()}
+    return {f"encoder.network.{key}": value for key, value in network.state_dict().items()}
 
 
 def import_encoder(source: Path, target: Path) -> None:
@@ -75,22 +66,7 @@ def import_encoder(source: Path, target: Path) -> None:
     checkpoint.save_encoder(target, encoder, config)
 
 
-def fill_head(head: Head, network: EfficientAtNetwork) -> None:
-    """Make ``head`` say of a frame what the published classifier says of a clip."""
-    head.load_state_dict(_head(network))
-
-
 def _network(state: Mapping[str, Tensor]) -> EfficientAtNetwork:
     network = EfficientAtNetwork()
     fill(network, state, {part: part for part in ("features", "classifier")}, dropped=())
     return network.eval()
-
-
-def _head(network: EfficientAtNetwork) -> dict[str, Tensor]:
-    """The classifier as an event head's state dict."""
-    state = network.state_dict()
-    return {
-        f"{ours.removeprefix('events.head.')}.{kind}": state[f"{theirs}.{kind}"].clone()
-        for theirs, ours in HEAD.items()
-        for kind in ("weight", "bias")
-    }

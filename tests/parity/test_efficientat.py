@@ -18,7 +18,6 @@ from model.config import CaptionerConfig
 from model.encoders import EfficientAt
 from model.encoders.efficientat import EfficientAtNetwork, KaldiLogMel
 from model.errors import CheckpointError
-from model.events import Head
 from model.published import efficientat
 from tests.conftest import DATA, NEEDS_DATA
 from tests.support.networks import tagger
@@ -154,13 +153,6 @@ def test_an_imported_encoder_is_the_network(network: EfficientAtNetwork, tmp_pat
     checkpoint.load_encoder(encoder, tmp_path / "encoder")
     state = network.state_dict()
     assert all(torch.equal(state[k], v) for k, v in encoder.network.state_dict().items())
-
-
-def test_a_head_says_what_the_classifier_says(network: EfficientAtNetwork) -> None:
-    head = Head(width=384, hidden=512, kinds=527)
-    frames = torch.randn(2, 3, 384)
-    efficientat.fill_head(head, network)
-    assert torch.equal(head(frames), network.classifier(frames))
 
 
 def test_another_network_is_refused(network: EfficientAtNetwork, tmp_path: Path) -> None:

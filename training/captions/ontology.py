@@ -27,6 +27,9 @@ EXTRA: tuple[str, ...] = tuple(_DATA["extra"])
 
 LABELS: tuple[str, ...] = AUDIOSET + EXTRA
 
+EVENTS: tuple[str, ...] = (*AUDIOSET, *(label for label in EXTRA if label in _DATA["recorded"]))
+"""What a model is taught to hear: AudioSet's 527, and what ESC-50 has recordings of beside them."""
+
 
 def parents(label: str) -> tuple[str, ...]:
     """The nearest ancestors of ``label`` among the 527, alternatives included.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,41 +72,76 @@ PLAYED = {
 }
 """Instruments, of which people wrote next to nothing."""
 PLAYING = ("{} is being played", "someone plays {}", "{} is played", "a person is playing {}")
-RARE = {
+RARE: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "A capella": (["people", "a group of people"], ["sing together in harmony", "sing a cappella"]),
+    "Air conditioning": (
+        ["an air conditioner", "an air conditioning unit"],
+        ["is running", "hums steadily", "is humming and blowing air", "runs in the background"],
+    ),
+    "Alarm clock": (
+        ["an alarm clock", "a digital alarm clock"],
+        ["beeps", "is beeping", "rings", "is ringing", "beeps several times"],
+    ),
     "Can opening": (
-        "a can is opened",
-        "someone opens a can of soda",
-        "a soda can is popped open",
+        ["a can", "a soda can", "a beer can"],
+        ["is opened", "is popped open", "is being opened", "opens and fizzes"],
     ),
+    "Chainsaw": (
+        ["a chainsaw"],
+        ["is running", "revs", "is cutting wood", "revs up and cuts a tree", "buzzes loudly"],
+    ),
+    "Classical music": (["an orchestra"], ["plays classical music", "is playing classical music"]),
+    "Cluck": (["a hen", "a chicken"], ["clucks", "is clucking", "clucks several times"]),
     "Drinking, sipping": (
-        "a person drinks from a cup",
-        "someone is sipping a drink",
-        "a person slurps and swallows",
-        "a man takes a sip and gulps",
+        ["a person", "a man", "someone"],
+        ["is drinking", "takes a sip and gulps", "sips a drink", "drinks from a cup"],
     ),
+    "Drum machine": (["a drum machine"], ["plays a beat", "keeps a beat"]),
+    "Electric guitar": (["an electric guitar"], ["is strummed", "plays a riff", "plays loudly"]),
+    "Fire": (
+        ["a fire", "a campfire", "a log fire"],
+        ["crackles", "is burning and crackling", "crackles and pops", "burns nearby"],
+    ),
+    "Fireworks": (
+        ["fireworks"],
+        ["are going off", "explode in the distance", "explode loudly", "whistle and burst"],
+    ),
+    "Fly, housefly": (["a fly", "a housefly"], ["is buzzing", "buzzes around", "buzzes nearby"]),
+    "Gargling": (["a person", "a man"], ["is gargling", "gargles"]),
+    "Heavy metal": (["heavy metal music", "a metal band"], ["plays", "is playing loudly"]),
+    "Jackhammer": (
+        ["a jackhammer"],
+        ["is running", "pounds the ground", "breaks up concrete", "hammers loudly", "is operating"],
+    ),
+    "Moo": (["a cow"], ["moos", "is mooing", "moos loudly", "moos several times"]),
     "Mouse click": (
-        "a computer mouse clicks",
-        "someone clicks a computer mouse",
-        "a computer mouse is clicked several times",
+        ["a computer mouse", "a mouse button"],
+        ["clicks", "is clicked", "is clicked several times", "clicks twice"],
     ),
+    "Pink noise": (["loud static noise", "a steady noise"], ["hisses", "is hissing"]),
+    "Roaring cats (lions, tigers)": (["a lion", "a big cat"], ["roars", "is roaring"]),
+    "Shatter": (
+        ["glass", "a glass", "a window"],
+        ["shatters", "breaks and shatters", "is smashed and shatters"],
+    ),
+    "Single-lens reflex camera": (["a camera"], ["takes a picture", "shutter clicks"]),
+    "Soundtrack music": (["soundtrack music", "a slow soundtrack"], ["plays", "is playing"]),
+    "String section": (["a string section"], ["plays", "is playing"]),
+    "Toothbrush": (
+        ["a person", "someone", "a man"],
+        ["is brushing teeth", "brushes their teeth", "brushes teeth with a toothbrush"],
+    ),
+    "Vacuum cleaner": (
+        ["a vacuum cleaner"],
+        ["is running", "whirs loudly", "is vacuuming a floor", "is switched on and runs"],
+    ),
+    "Video game music": (["video game music", "music of a video game"], ["plays", "is playing"]),
     "Washing machine": (
-        "a washing machine is running",
-        "a washing machine spins",
-        "a washing machine is washing clothes",
+        ["a washing machine"],
+        ["is running", "spins", "is washing clothes", "rumbles and spins", "runs and hums"],
     ),
-    "A capella": ("people sing together in harmony", "a group of people sing a cappella"),
-    "Drum machine": ("a drum machine plays a beat", "a drum machine keeps a beat"),
-    "Gargling": ("a person is gargling", "a man gargles"),
-    "Heavy metal": ("heavy metal music plays", "loud metal music is playing"),
-    "Classical music": ("classical music plays", "an orchestra plays classical music"),
-    "Pink noise": ("loud static noise", "a steady noise hisses"),
-    "Roaring cats (lions, tigers)": ("a lion roars", "a big cat is growling and roaring"),
-    "Single-lens reflex camera": ("a camera shutter clicks", "a camera takes a picture"),
-    "Soundtrack music": ("soundtrack music plays", "a slow soundtrack plays"),
-    "String section": ("a string section plays", "string instruments play together"),
-    "Video game music": ("video game music plays", "music of a video game plays"),
 }
-"""Further kinds of which people wrote next to nothing, in their manner."""
+"""Further kinds of which people wrote little, in their manner: who, and what they do."""
 
 UNDERSTOOD = {"audiocaps": 0.8, "clotho": 0.9}
 """Style -> the share of a sentence's words that must be; Clotho's speak of what is not heard."""
@@ -162,7 +197,12 @@ class ByKind:
 
 def ours() -> list[Sentence]:
     """Sentences of ours, of the kinds that people hardly speak of."""
-    said = [(kind, text) for kind, texts in RARE.items() for text in texts]
+    said = [
+        (kind, f"{subject} {predicate}")
+        for kind, (subjects, predicates) in RARE.items()
+        for subject in subjects
+        for predicate in predicates
+    ]
     for kind, name in PLAYED.items():
         article = "an" if name[0] in "aeio" else "a"
         said += [(kind, phrase.format(f"{article} {name}")) for phrase in PLAYING]

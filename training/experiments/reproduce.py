@@ -19,7 +19,7 @@ import torch
 from model.captioner import CaptionerModel
 from model.checkpoint import load_encoder
 from model.config import CaptionerConfig, hearing
-from training.captions.ontology import AUDIOSET
+from training.captions.ontology import EVENTS
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import CaptionedClip
@@ -137,4 +137,4 @@ def _config(encoder: Path) -> CaptionerConfig:
     """Of a checkpoint directory; a stage of training has that of the recipe ``hearing``."""
     if (encoder / "config.json").exists():
         return CaptionerConfig.from_pretrained(encoder)
-    return hearing(VOCAB_SIZE, AUDIOSET)
+    return hearing(VOCAB_SIZE, EVENTS)

@@ -28,7 +28,7 @@ class Hearing(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = head
-        self.project = nn.Linear(encoder.width, WIDTH)
+        self.project = nn.Linear(head.fc1.in_features, WIDTH)
         self.cosine = cosine
 
     def forward(

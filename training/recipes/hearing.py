@@ -3,8 +3,8 @@
 The student (``mobilenet``, started from YAMNet) learns the teacher's opinions of mixtures; the
 decoder learns to tell events from sentences without audio; the diff block learns what the teacher
 says of the rest; and in the end captions may be learned as in Audio Difference Learning (equation
-13). The variant ``published`` has the teacher's own network for its encoder and its head, both
-frozen, and needs no first two stages.
+13). The variant ``published`` has the teacher's own network for its encoder, frozen, so that of the
+first two stages there is one, the head's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from model.events import Events
 from model.published import efficientat, yamnet
 from training import losses
 from training.captions import sentences
-from training.captions.ontology import AUDIOSET
+from training.captions.ontology import EVENTS
 from training.captions.sentences import Sentence, read_off
 from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_tokenizer
 from training.datasets.audiocaps import read as audiocaps
@@ -39,7 +39,7 @@ from training.datasets.esc50.read import TRAIN_FOLDS
 from training.fit import Budget, Stage
 from training.recipes.recipe import Data, Plan
 from training.samples import tracks
-from training.samples.canvases import Canvases
+from training.samples.canvases import BELIEVED, Canvases
 from training.samples.collate import Sample
 from training.samples.differences import Differences
 from training.samples.frames import Heard, without_encoder
@@ -89,6 +89,8 @@ class Hearing:
     """None: rendered captions made worse what was said (docs/reproduction.md)."""
     batch_size: int = 32
     """Of sentences and of differences it is twice this."""
+    head_visits: int = 16
+    """How often a canvas is learned from where the encoder is the teacher's."""
     difference_visits: int = 8
     caption_visits: int = 4
     """How often a mixture is learned from."""
@@ -109,23 +111,24 @@ class Hearing:
         heard = store.build(run_dir / "recordings", found)
         teacher = Teacher(network)
         numbers = range(len(heard))
+        labelled = tracks.build(run_dir / "recordings", heard, numbers, teacher)
         return HearingSources(
             store=heard,
-            tracks=tracks.build(run_dir / "recordings", heard, numbers, teacher),
-            known=_known(heard),
+            tracks=labelled,
+            known=_known(heard, labelled),
             sentences=[*_sentences(data), *sentences.ours()],
             teacher=teacher,
             start=data.start,
         )
 
     def plan(self, sources: HearingSources, seed: int) -> Plan:
-        """The model and its five stages, or the last three."""
+        """The model and its stages."""
         ours = (*sentences.NOTHING, *sentences.SILENCE, *sentences.NO_DIFFERENCE)
         texts = [one.text for one in sources.sentences] + [*ours] * REPEATS
         tokenizer = train_tokenizer(texts, VOCAB_SIZE, [*STYLES])
         torch.manual_seed(seed)
         encoder = EfficientAtConfig() if self.published else None
-        model = CaptionerModel(hearing(len(tokenizer), AUDIOSET, encoder))
+        model = CaptionerModel(hearing(len(tokenizer), EVENTS, encoder))
         self._start(model, sources)
 
         encode = partial(tokenize, tokenizer)
@@ -166,6 +169,11 @@ class Hearing:
                   r"^(?!encoder\.trunk\.convolutions\.[0-6]\.)",
                   budget(self.hearing_steps, size, 2.5e-4, 0.01)),
         ]  # fmt: skip
+        judging = Stage(
+            "head", heard(canvases(seed=seed), self.head_visits),
+            losses.Hearing(deaf.encoder, events.head), r"^(head|project)\.",
+            budget(self.hearing_steps, 2 * size, 1e-3, 0.01),
+        )  # fmt: skip
         telling = [
             Stage("sentences", told, tells, r"^(decoder\.|events\.(embed|compared))",
                   budget(self.sentence_steps, 2 * size, 8e-4)),
@@ -176,7 +184,7 @@ class Hearing:
                   r"^captioner\.(decoder\.|events\.(?!head\.))",
                   budget(self.caption_steps, size, 1e-4)),
         ]  # fmt: skip
-        stages = telling if self.published else [*listening, *telling]
+        stages = [judging, *telling] if self.published else [*listening, *telling]
         stages = [stage for stage in stages if stage.budget.steps]
         search = baseline_search(
             max_length=MAX_TOKENS,
@@ -195,7 +203,6 @@ class Hearing:
             assert isinstance(model.encoder, EfficientAt)
             network: EfficientAtNetwork = sources.teacher.network
             model.encoder.network.load_state_dict(network.state_dict())
-            efficientat.fill_head(_events(model).head, network)
         elif sources.start:
             load_encoder(model.encoder, sources.start)
         else:
@@ -206,7 +213,7 @@ class Hearing:
 @torch.no_grad()
 def start_as_rule(captioner: CaptionerModel) -> None:
     """Let the diff block take, of each event, what the frames of the reference most alike hold."""
-    block, kinds = captioner.difference, len(AUDIOSET)
+    block, kinds = captioner.difference, len(EVENTS)
     assert isinstance(block, Masking)
     for layer in (block.query, block.key, block.value):
         nn.init.zeros_(layer.bias)
@@ -253,10 +260,13 @@ def _sentences(data: Data) -> Iterator[Sentence]:
         yield from read_off((caption for clip in clips for caption in clip.captions), "clotho")
 
 
-def _known(heard: Store) -> dict[int, list[int]]:
-    """ESC-50's classes are sure; elsewhere the teacher knows better."""
-    return {
-        number: [KINDS[kind] for kind in certain(*recording.labels)]
-        for number, recording in enumerate(heard.recordings)
-        if recording.group.startswith("esc50-")
-    }
+def _known(heard: Store, found: Tracks) -> dict[int, list[int]]:
+    """ESC-50's classes are sure; elsewhere a label that the teacher does not quite rule out."""
+    peaks = {number: track.max(axis=0) for number, track in found.numbered()}
+    known: dict[int, list[int]] = {}
+    for number, recording in enumerate(heard.recordings):
+        kinds = [KINDS[kind] for kind in certain(*recording.labels)]
+        if not recording.group.startswith("esc50-"):
+            kinds = [kind for kind in kinds if number in peaks and peaks[number][kind] > BELIEVED]
+        known[number] = kinds
+    return known

@@ -32,6 +32,10 @@ WINDOWS = tuple(range(0, FRAMES, WINDOW))
 """The first frame of each window."""
 KNOWN = 0.7
 """What is surely heard is at least as likely, whatever the teacher says."""
+BELIEVED = 0.03
+"""A kind that the teacher gives as much is not a guess: it tells where the kind is heard."""
+Lies = tuple[int, int, int]
+"""A recording's number, and the samples from which to which it is heard."""
 
 
 class Canvases(Dataset[Sample]):
@@ -64,15 +68,30 @@ class Canvases(Dataset[Sample]):
         """``input`` [S], and what :class:`Teacher` says of the canvas."""
         rng = np.random.default_rng((self.seed, 11, index))
         canvas, placed = self.canvas(rng)
+        return {"input": self.recorded(canvas, rng), **self.opinion(canvas, placed)}
+
+    def opinion(self, canvas: Samples, placed: Sequence[Lies]) -> dict[str, Tensor]:
+        """The teacher's of [S] at 32 kHz, surer of what is known of the recordings in it.
+
+        In that window where the teacher believes in a kind most it is as likely as is known, in the
+        others in proportion; where it has no belief, in all that the recording reaches into.
+        """
         opinion = self.teacher.opinion(canvas)
         for number, start, end in placed:
+            reached = [
+                row
+                for row, first in enumerate(WINDOWS)
+                if min(end, (first + WINDOW) * FRAME) - max(start, first * FRAME) > FRAME
+            ]
             for kind in self.known.get(number, ()):
                 opinion["clip"][kind].clamp_(min=KNOWN)
-                for row, first in enumerate(WINDOWS):
-                    low, high = first * FRAME, (first + WINDOW) * FRAME
-                    if min(end, high) - max(start, low) > FRAME:
-                        opinion["windows"][row, kind].clamp_(min=KNOWN)
-        return {"input": self.recorded(canvas, rng), **opinion}
+                if not reached:
+                    continue
+                found = opinion["windows"][reached, kind].float()
+                peak = float(found.max())
+                surer = found * max(1.0, KNOWN / peak) if peak > BELIEVED else found.clamp(KNOWN)
+                opinion["windows"][reached, kind] = surer.half()
+        return opinion
 
     def recorded(self, samples: Samples, rng: np.random.Generator) -> Tensor:
         """[S] at 32 kHz -> what the encoder hears of it: degraded, at its rate."""
@@ -81,10 +100,10 @@ class Canvases(Dataset[Sample]):
             heard = soxr.resample(samples, SAMPLE_RATE, self.sample_rate, "MQ")
         return torch.from_numpy(degrade(heard, rng, self.sample_rate))
 
-    def canvas(self, rng: np.random.Generator) -> tuple[Samples, list[tuple[int, int, int]]]:
+    def canvas(self, rng: np.random.Generator) -> tuple[Samples, list[Lies]]:
         """[S] at 32 kHz, and which recording lies from where to where."""
         mixed = np.zeros(LENGTH, np.float32)
-        placed: list[tuple[int, int, int]] = []
+        placed: list[Lies] = []
         if rng.random() < 0.02:
             return augment.add_noise(mixed, rng, rng.uniform(-95, -70)), placed
         wanted = 0.0

@@ -9,7 +9,7 @@ Shapes: S and R samples, W windows, K kinds.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from training.datasets.errors import DataError
 from training.datasets.recording import Samples
-from training.samples.canvases import LENGTH, WINDOWS, Canvases
+from training.samples.canvases import LENGTH, WINDOWS, Canvases, Lies
 from training.samples.collate import Sample
 from training.samples.tracks import KINDS, certain
 from training.scenes import augment
@@ -62,14 +62,25 @@ class Differences(Dataset[Sample]):
         avoid = {self.label[number] for number, _, _ in placed if number in self.label}
         task = str(rng.choice(list(TASKS), p=list(TASKS.values())))
         condition = CONDITIONS[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
-        mixture = mix(original, lambda: self.recording(rng, avoid), condition, rng, 0.5)
-        added = mixture.input - original
+        numbers: list[int] = []
+
+        def draw() -> Addition:
+            number, addition = self.recording(rng, avoid)
+            numbers.append(number)
+            return addition
+
+        mixture = mix(original, draw, condition, rng, 0.5)
+        added = [
+            (number, one.start, one.start + len(one.samples))
+            for number, one in zip(numbers, mixture.added.placed, strict=True)
+        ]
+        was, then = (original, placed), (mixture.input - original, added)
         heard, reference, rest, other = {
-            "difference": (mixture.input, mixture.reference, original, mixture.reference),
-            "inverse": (mixture.input, original, added, original),
+            "difference": (mixture.input, mixture.reference, was, mixture.reference),
+            "inverse": (mixture.input, original, then, original),
             "nothing": (original, self.same(original, mixture.input, rng), None, original),
-            "unrelated": (original, mixture.reference, original, mixture.reference),
-            "silent": (original, np.zeros(LENGTH // 2, np.float32), original, None),
+            "unrelated": (original, mixture.reference, was, mixture.reference),
+            "silent": (original, np.zeros(LENGTH // 2, np.float32), was, None),
         }[task]
         target = self.target(rest, other)
         return {
@@ -78,8 +89,10 @@ class Differences(Dataset[Sample]):
             **target,
         }
 
-    def recording(self, rng: np.random.Generator, avoid: Set[str]) -> Addition:
+    def recording(self, rng: np.random.Generator, avoid: Set[str]) -> tuple[int, Addition]:
         """Something to add, of none of the labels in ``avoid``, nor a case of them, nor they of it.
+
+        With its number.
 
         Raises DataError if there seems to be none.
         """
@@ -90,7 +103,7 @@ class Differences(Dataset[Sample]):
             if label is None or label in above or not avoid.isdisjoint(certain(label)):
                 continue
             if augment.power(samples) > 0:
-                return Addition(label, samples, partial(self.another, number, rng))
+                return number, Addition(label, samples, partial(self.another, number, rng))
         raise DataError(f"too few kinds of recordings to add one to {', '.join(sorted(avoid))}")
 
     def another(self, number: int, rng: np.random.Generator) -> Samples:
@@ -108,15 +121,17 @@ class Differences(Dataset[Sample]):
             return np.roll(original, int(rng.integers(len(original))))
         return more
 
-    def target(self, rest: Samples | None, other: Samples | None) -> dict[str, torch.Tensor]:
-        """What the teacher says of the rest; what the other holds too is left out of the loss."""
-        if rest is None or augment.power(rest) == 0:
+    def target(
+        self, rest: tuple[Samples, Sequence[Lies]] | None, other: Samples | None
+    ) -> dict[str, torch.Tensor]:
+        """What is said of the rest; what the other holds too is left out of the loss."""
+        if rest is None or augment.power(rest[0]) == 0:
             return {
                 "clip": torch.zeros(len(KINDS), dtype=torch.half),
                 "windows": torch.zeros(len(WINDOWS), len(KINDS), dtype=torch.half),
                 "weights": torch.ones(len(KINDS), dtype=torch.half),
             }
-        opinion = self.canvases.teacher.opinion(rest)
+        opinion = self.canvases.opinion(*rest)
         weights = torch.ones_like(opinion["clip"])
         if other is not None:
             padded = np.zeros(LENGTH, np.float32)

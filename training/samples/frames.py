@@ -81,7 +81,7 @@ class Heard(Dataset[Sample]):
         self.encoder.eval()
         heard = dict(sample)
         for name in ("input", "reference"):
-            samples = sample[name]
+            samples = sample.get(name)
             if samples is not None:
                 heard[name] = self.encoder.encode([samples])[0]
         return heard

@@ -9,7 +9,6 @@ Shapes: S and R samples, L tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -72,8 +71,13 @@ class Rendered(Dataset[Sample]):
         text, style, heard, reference = sentence.text, sentence.style, scene, None
         if task in ("difference", "unrelated"):
             condition = CONDITIONS[str(rng.choice(list(SHARES), p=list(SHARES.values())))]
-            draw = partial(self.differences.recording, rng, sentence.sounds)
-            mixture = mix(scene, draw, condition, rng, 0.5)
+            mixture = mix(
+                scene,
+                lambda: self.differences.recording(rng, sentence.sounds)[1],
+                condition,
+                rng,
+                0.5,
+            )
             reference = mixture.reference
             heard = mixture.input if task == "difference" else scene
         elif task == "inverse":

@@ -27,6 +27,8 @@ from training.samples.tracks import KINDS, Track, Tracks
 
 BY_KIND = 0.5
 """Of the samples."""
+REAL = 0.75
+"""Of the tracks of kinds that there are recordings of."""
 
 
 class Sentences(Dataset[Sample]):
@@ -109,23 +111,31 @@ class Sentences(Dataset[Sample]):
         absent = 1 - self.background(frames, rng) * np.float32(rng.uniform(0, 1))
         edges = edges_of(sentence, rng) * frames
         crowd = sum(map(len, sentence.groups))
+        told = np.zeros(len(KINDS), bool)
+        told[[KINDS[name] for kind in sentence.sounds for name in (kind, *expand(kind))]] = True
         for group, low, high in zip(sentence.groups, edges[:-1], edges[1:], strict=True):
             for kind in group:
                 behind = kind in sentence.background
                 span = Span(0, frames) if behind else Span.within(low, high, rng)
-                track = self.track(kind, span.size, rng)
+                track = self.track(kind, told, span.size, rng)
                 softest = 0.55 if crowd > 1 else 0.8
                 loud = rng.uniform(0.3, 0.9) if behind else rng.uniform(softest, 1)
                 absent[span.start : span.start + span.size] *= 1 - track * np.float32(loud)
         return 1 - absent
 
-    def track(self, kind: str, frames: int, rng: np.random.Generator) -> Track:
-        """[frames, K]: one kind's, with what is mistaken for it."""
-        real = self.tracks.of(kind, rng) if rng.random() < 0.7 else None
+    def track(
+        self, kind: str, told: NDArray[np.bool_], frames: int, rng: np.random.Generator
+    ) -> Track:
+        """[frames, K]: one kind's, with what is mistaken for it.
+
+        What is not ``told`` [K] is less likely than what is.
+        """
+        real = self.tracks.of(kind, told, rng) if rng.random() < REAL else None
         if real is not None:
             track = _fitted(real, frames, rng)
             limit = np.full(track.shape[1], 0.2, np.float32)
-            limit[self.kin[kind]] = 1
+            limit[self.kin[kind]] = max(0.2, 0.9 * float(track[:, KINDS[kind]].max()))
+            limit[told] = 1
             return np.minimum(track, limit)
         peak = np.float32(rng.beta(3, 1.6))
         shape = np.minimum(1, rng.uniform(0.4, 1.3, (frames, 1))).astype(np.float32)

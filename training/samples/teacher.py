@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.encoders import EfficientAt
 from model.encoders.efficientat import FRAME, SAMPLE_RATE, WINDOW, EfficientAtNetwork
 from model.encoders.level import level
+from training.captions.ontology import EVENTS
 from training.datasets.recording import Samples
 
 
@@ -35,8 +37,8 @@ class Teacher:
         clip, features = self.network(front_end(heard))
         windows, _ = self.network(front_end(heard.view(-1, WINDOW * FRAME)))
         return {
-            "clip": clip[0].sigmoid().half(),
-            "windows": windows.sigmoid().half(),
+            "clip": _of_all(clip[0].sigmoid()).half(),
+            "windows": _of_all(windows.sigmoid()).half(),
             "features": features[0].half(),
         }
 
@@ -44,13 +46,18 @@ class Teacher:
     def clip(self, samples: Samples) -> Tensor:
         """[S] at 32 kHz -> the opinion [K] of the whole alone."""
         logits: Tensor = self.network(self.encoder.front_end(_levelled(samples)))[0]
-        return logits[0].sigmoid()
+        return _of_all(logits[0].sigmoid())
 
     @torch.no_grad()
     def track(self, samples: Samples) -> Tensor:
         """[S] at 32 kHz, of any length -> [T, K], frame by frame as the encoder hears it."""
         (frames,) = self.encoder.encode([torch.from_numpy(samples)])
-        return self.network.classifier(frames).sigmoid().half()  # type: ignore[no-any-return]
+        return _of_all(self.network.classifier(frames).sigmoid()).half()
+
+
+def _of_all(probabilities: Tensor) -> Tensor:
+    """[..., 527] -> [..., K]: of the kinds that the teacher does not know it says nothing."""
+    return F.pad(probabilities, (0, len(EVENTS) - probabilities.shape[-1]))
 
 
 def _levelled(samples: Samples) -> Tensor:

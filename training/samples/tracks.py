@@ -6,26 +6,30 @@ Shapes: T frames, K kinds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.captions.ontology import AUDIOSET, expand
+from model.events import SILENCE
+from training.captions.ontology import AUDIOSET, EVENTS, expand
 from training.samples.teacher import Teacher
 from training.scenes.store import Store
 
 Track = NDArray[np.float32]
 """[T, K]: probabilities."""
-KINDS: Mapping[str, int] = {name: number for number, name in enumerate(AUDIOSET)}
+KINDS: Mapping[str, int] = {name: number for number, name in enumerate(EVENTS)}
 """The kinds of a track, in order."""
 SURE = 0.4
 """A kind that is as likely in some frame is heard, whatever a data set says."""
 CLEAR = 0.2
 """A kind that a data set says is heard is, if it is as likely in some frame: what is hardly heard
 is not to be told."""
+CHOICE = 8
+KNOWN = 0.8
+"""As likely is a kind that the teacher does not know, in a recording of it."""
 
 FILE = "tracks.npz"
 
@@ -41,28 +45,36 @@ class Tracks:
     ) -> None:
         """``tracks`` [T, K], the recordings' numbers, and what each is said to hold."""
         self.tracks = tracks
+        self.numbers = numbers
+        self.peaks = [track.max(axis=0).astype(np.float32) for track in tracks]
         self.by_kind: dict[str, list[int]] = {}
         self.recordings: dict[str, list[int]] = {}
-        """Kind -> the numbers of the recordings that are of it, by their label.
-
-        Labels that the teacher does not know are kinds here, too.
-        """
-        for place, (track, said) in enumerate(zip(tracks, labels, strict=True)):
-            peak = track.max(axis=0)
-            sure = {AUDIOSET[k] for k in np.flatnonzero(peak > SURE).tolist()}
+        """Kind -> the numbers of the recordings that are of it, by their label."""
+        for place, (peak, said) in enumerate(zip(self.peaks, labels, strict=True)):
+            sure = {EVENTS[k] for k in np.flatnonzero(peak > SURE).tolist()}
             clear = {kind for kind in certain(*said) if peak[KINDS[kind]] > CLEAR}
             for kind in sorted(sure | clear, key=KINDS.__getitem__):
                 self.by_kind.setdefault(kind, []).append(place)
-            others = {label for label in said if label not in KINDS}
-            for kind in [*sorted(clear, key=KINDS.__getitem__), *sorted(others)]:
+            for kind in sorted(clear, key=KINDS.__getitem__):
                 self.recordings.setdefault(kind, []).append(numbers[place])
 
-    def of(self, kind: str, rng: np.random.Generator) -> Track | None:
-        """A recording's track in which ``kind`` is heard; None where there is none."""
+    def numbered(self) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """Recordings' numbers and tracks [T, K]."""
+        return zip(self.numbers, self.tracks, strict=True)
+
+    def of(self, kind: str, told: NDArray[np.bool_], rng: np.random.Generator) -> Track | None:
+        """A recording's track in which ``kind`` is heard; None where there is none.
+
+        Of up to ``CHOICE`` it is the one that holds least of what is not ``told`` [K]: an engine is
+        rather not a chainsaw's, unless a chainsaw is spoken of.
+        """
         places = self.by_kind.get(kind)
         if not places:
             return None
-        return self.tracks[places[int(rng.integers(len(places)))]].astype(np.float32)
+        some = [places[n] for n in rng.integers(len(places), size=rng.integers(1, CHOICE + 1))]
+        untold = [np.square(self.peaks[place][~told]).sum() for place in some]
+        track: Track = self.tracks[some[int(np.argmin(untold))]].astype(np.float32)
+        return track
 
     def any(self, rng: np.random.Generator) -> Track:
         """Any recording's track."""
@@ -70,7 +82,7 @@ class Tracks:
 
 
 def certain(*labels: str) -> list[str]:
-    """Those of AudioSet's kinds that are heard for certain where all of ``labels`` are."""
+    """Those of a track's kinds that are heard for certain where all of ``labels`` are."""
     above = [kind for label in labels for kind in (label, *expand(label))]
     return [kind for kind in dict.fromkeys(above) if kind in KINDS]
 
@@ -86,7 +98,7 @@ def build(folder: Path, store: Store, numbers: Sequence[int], teacher: Teacher) 
     stamp = _stamp(store, numbers, teacher)
     if not path.is_file() or str(np.load(path)["stamp"]) != stamp:
         bar = tqdm(numbers, desc="teacher", leave=False)
-        tracks = [teacher.track(store.samples(number)).numpy() for number in bar]
+        tracks = [_track(store, number, teacher) for number in bar]
         half = folder / f".{FILE}"
         counts = [len(track) for track in tracks]
         np.savez(half, stamp=np.array(stamp), counts=counts, tracks=np.concatenate(tracks))
@@ -97,9 +109,18 @@ def build(folder: Path, store: Store, numbers: Sequence[int], teacher: Teacher) 
     return Tracks(tracks, numbers, [store.recordings[number].labels for number in numbers])
 
 
+def _track(store: Store, number: int, teacher: Teacher) -> NDArray[np.float16]:
+    """The teacher's; what a recording is of and the teacher does not know is heard all along."""
+    track = teacher.track(store.samples(number)).numpy()
+    for kind in set(certain(*store.recordings[number].labels)).difference(AUDIOSET):
+        track[:, KINDS[kind]] = KNOWN * (1 - track[:, KINDS[SILENCE]])
+    return track
+
+
 def _stamp(store: Store, numbers: Sequence[int], teacher: Teacher) -> str:
     """Of what decides the tracks."""
-    digest = hashlib.sha256(repr([(n, store.recordings[n].name) for n in numbers]).encode())
+    names = [(n, store.recordings[n].name) for n in numbers]
+    digest = hashlib.sha256(repr((names, EVENTS[len(AUDIOSET) :])).encode())
     for tensor in teacher.network.state_dict().values():
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

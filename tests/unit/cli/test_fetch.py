@@ -25,7 +25,6 @@ from model.config import (
     NoAdapterConfig,
 )
 from model.encoders.efficientat import EfficientAtNetwork
-from model.events import Head
 from model.published.efficientat import FETCHED, convert, read
 from tests.conftest import DATA, NEEDS_DATA
 from tests.support.file_server import FileServer, serving
@@ -147,7 +146,7 @@ def test_a_whole_checkpoint_lacks_nothing(tmp_path: Path, capsys: Capture) -> No
     assert "not a checkpoint" in capsys.readouterr().err
 
 
-def test_the_names_are_those_of_a_model_and_the_head_says_what_the_classifier_says(
+def test_the_names_are_those_of_a_model(
     network: EfficientAtNetwork,
 ) -> None:
     weights = convert(network.state_dict())
@@ -167,11 +166,6 @@ def test_the_names_are_those_of_a_model_and_the_head_says_what_the_classifier_sa
     assert model.events is not None
     report = model.load_state_dict(weights, strict=False)
     assert not report.unexpected_keys
-    head = Head(width=384, hidden=512, kinds=527)
-    own = {key.removeprefix("events.head."): weights[key] for key in weights if "head" in key}
-    head.load_state_dict(own)
-    frames = torch.randn(2, 3, 384)
-    assert torch.equal(head(frames), network.classifier(frames))
 
 
 def test_the_file_that_efficientat_publishes(tmp_path: Path) -> None:

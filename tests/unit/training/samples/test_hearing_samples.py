@@ -60,8 +60,8 @@ def test_canvases_have_one_length_and_what_the_teacher_says(store: Store, rate: 
     batch = collate([data[i] for i in range(4)])
     assert batch["inputs"].shape == (4, LENGTH * rate // 32_000)
     assert batch["inputs"].dtype == torch.float32
-    assert batch["clip"].shape == (4, 527)
-    assert batch["windows"].shape == (4, FRAMES // 6, 527)
+    assert batch["clip"].shape == (4, len(KINDS))
+    assert batch["windows"].shape == (4, FRAMES // 6, len(KINDS))
     assert batch["features"].shape == (4, 384)
 
 
@@ -96,6 +96,27 @@ def test_what_is_known_is_likely_where_it_lies(store: Store) -> None:
             assert item["windows"][row, dog] == pytest.approx(expected, abs=1e-3)
             found += expected > 0
     assert found > 5
+
+
+def test_what_the_teacher_believes_in_is_made_likelier_where_it_does(store: Store) -> None:
+    """A bark at the start, and later rain: the teacher hears both, and so does who knows."""
+    bark, rain = (
+        next(n for n, r in enumerate(store.recordings) if kind in r.labels)
+        for kind in ("Bark", "Rain")
+    )
+    canvas = np.zeros(LENGTH, np.float32)
+    canvas[:32_000] = 0.4 * store.samples(bark)[:32_000]
+    canvas[-32_000:] = store.samples(rain)[:32_000]
+    data = canvases(store, known={bark: [KINDS["Bark"]], rain: [KINDS["Siren"]]})
+    taught = PitchTeacher().opinion(canvas)
+    found = data.opinion(canvas, [(bark, 0, LENGTH), (rain, LENGTH - 32_000, LENGTH)])
+    assert found["clip"][KINDS["Bark"]] == pytest.approx(KNOWN, abs=1e-3)
+    # The first window is of the bark alone; in the others the teacher hears none.
+    assert found["windows"][0, KINDS["Bark"]] >= KNOWN - 1e-3
+    assert found["windows"][1:, KINDS["Bark"]].max() < 1e-3
+    assert torch.equal(found["windows"][:, KINDS["Rain"]], taught["windows"][:, KINDS["Rain"]])
+    # Of sirens it has no belief at all.
+    assert found["windows"][:, KINDS["Siren"]].tolist() == pytest.approx([0, 0, KNOWN], abs=1e-3)
 
 
 # Differences -------------------------------------------------------------------------------------
@@ -148,6 +169,18 @@ def test_inversely_the_rest_is_what_was_added(
         assert not added & kinds
 
 
+def test_what_is_known_of_what_was_added_is_in_what_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, differing, "inverse")
+    can = KINDS["Can opening"]
+    data = Differences(canvases(store, known={n: [can] for n in range(len(store))}), seed=0)
+    for index in range(4):
+        item = data[index]
+        assert item["clip"][can] == pytest.approx(KNOWN, abs=1e-3)
+        assert item["windows"][:, can].max() == pytest.approx(KNOWN, abs=1e-3)
+
+
 def test_where_the_reference_holds_all_nothing_is_left(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +207,7 @@ def test_of_silence_all_is_left(store: Store, monkeypatch: pytest.MonkeyPatch) -
 def test_nothing_is_added_that_is_a_case_of_what_is_there(store: Store) -> None:
     data = Differences(canvases(store), seed=0)
     rng = np.random.default_rng(0)
-    added = {data.recording(rng, {"Dog", "Rain on surface"}).kind for _ in range(60)}
+    added = {data.recording(rng, {"Dog", "Rain on surface"})[1].kind for _ in range(60)}
     assert added == set(PITCHES) - {"Bark", "Rain"}
     with pytest.raises(DataError, match="too few kinds"):
         data.recording(rng, set(PITCHES))
@@ -184,7 +217,7 @@ def test_what_both_hold_is_left_out_of_the_loss(store: Store) -> None:
     data = Differences(canvases(store), seed=0)
     both = np.zeros(LENGTH, np.float32)
     both[:32_000] = store.samples(0)[:32_000]
-    target = data.target(both, both)
+    target = data.target((both, ()), both)
     assert kinds_in(1 - target["weights"]) == {store.recordings[0].labels[0]}
     assert int((target["weights"] == 0).sum()) == 1
 
