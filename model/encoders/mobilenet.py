@@ -10,6 +10,7 @@ Shapes: B clips, S samples, N patches, M mel bands, T frames, D features, C chan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -63,12 +64,16 @@ class MobileNet(nn.Module):
         counts = ((lengths + frame - self.min_samples) // frame).clamp(min=1)
         total = int(counts.max())
         heard = level(samples, lengths, SAMPLE_RATE)
-        patches = -(-total * POOL // PATCH)
+        before = silence_before(heard)
+        patches = -(-(total * POOL + PATCH - 1) // PATCH)
         needed = patches * PATCH * HOP + WINDOW - HOP
-        log_mel = self.front_end(F.pad(heard, (0, needed - heard.shape[1])))
+        log_mel = self.front_end(_delayed(heard, before * HOP, needed))
         frames = self.trunk(log_mel.reshape(-1, PATCH, MELS))
-        frames = self.project(frames).view(len(samples), -1, self.width)[:, :total]
-        real = torch.arange(total, device=samples.device) < counts[:, None]
+        frames = self.project(frames).view(len(samples), -1, self.width)
+        clips = torch.arange(len(samples), device=samples.device)
+        places = torch.arange(total, device=samples.device)
+        frames = frames[clips[:, None], (places + (before[:, None] + POOL // 2) // POOL)]
+        real = places < counts[:, None]
         for block in self.context:
             frames = block(frames, real)
         return Encoded(self.norm(frames) * real[:, :, None], real)
@@ -78,6 +83,25 @@ class MobileNet(nn.Module):
         lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
         heard = self(pad_sequence(list(clips), batch_first=True), lengths)
         return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
+
+
+def silence_before(heard: Tensor) -> Tensor:
+    """[B, S] -> [B]: the hops of silence (fewer than ``PATCH``) to be put before each clip.
+
+    They lay the patches where the sound is, not where the clip begins: the energy's component of
+    the period of a patch is then in its middle. A clip that is moved is cut into the same patches.
+    """
+    energy = F.pad(heard, (0, -heard.shape[1] % HOP)).view(len(heard), -1, HOP).square().sum(dim=2)
+    angles = torch.arange(energy.shape[1], device=heard.device) * (2 * math.pi / PATCH)
+    middle = torch.atan2((energy * angles.sin()).sum(1), (energy * angles.cos()).sum(1))
+    return (PATCH / 2 - middle * (PATCH / (2 * math.pi))).round().long() % PATCH
+
+
+def _delayed(samples: Tensor, by: Tensor, size: int) -> Tensor:
+    """[B, S] -> [B, ``size``]: each row begins ``by`` [B] samples later, silence around it."""
+    places = torch.arange(size, device=samples.device) - by[:, None]
+    inside = (places >= 0) & (places < samples.shape[1])
+    return samples.gather(1, places.clamp(0, samples.shape[1] - 1)) * inside
 
 
 class MagnitudeLogMel(nn.Module):

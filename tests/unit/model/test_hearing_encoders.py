@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,21 +12,31 @@ from torch.nn.utils.rnn import pad_sequence
 
 from model.contracts import Encoder
 from model.encoders import EfficientAt, MobileNet
+from model.encoders.mobilenet import HOP, PATCH, POOL, silence_before
 from tests.support.networks import tagger
 
 
 @pytest.fixture(scope="module", params=[MobileNet, EfficientAt])
 def encoder(request: pytest.FixtureRequest) -> Iterator[Encoder]:
-    torch.manual_seed(0)
-    encoder = request.param().eval()
     with torch.no_grad():
-        if isinstance(encoder, MobileNet):  # so that its trunk's output is not nearly zero
-            for layer in encoder.trunk.convolutions:
-                fan = layer.weight[0].numel()
-                layer.weight.normal_(0, (2 / fan) ** 0.5)
+        if request.param is MobileNet:
+            yield random_mobilenet()
         else:
+            encoder = EfficientAt().eval()
             encoder.network = tagger()
-        yield encoder
+            yield encoder
+
+
+@torch.no_grad()
+def random_mobilenet() -> MobileNet:
+    """Its trunk's output is not nearly zero."""
+    torch.manual_seed(0)
+    encoder = MobileNet().eval()
+    for layer in encoder.trunk.convolutions:
+        assert isinstance(layer, torch.nn.Conv2d)
+        fan = layer.weight[0].numel()
+        layer.weight.normal_(0, (2 / fan) ** 0.5)
+    return encoder
 
 
 def clip(encoder: Encoder, seconds: float, seed: int = 0) -> Tensor:
@@ -84,3 +95,23 @@ def test_a_clip_shorter_than_the_shortest_and_silence_give_frames(encoder: Encod
     for frames in encoder.encode([shortest, torch.zeros(encoder.sample_rate)]):
         assert frames.shape[1] == encoder.width
         assert frames.isfinite().all()
+
+
+@pytest.mark.parametrize("hops", [1, 10, 32, 75, 96])
+def test_a_moved_clip_is_cut_into_the_same_patches(hops: int) -> None:
+    """Away from its ends its frames are the same, moved by as many as lie nearest."""
+    encoder = random_mobilenet()
+    sound = clip(encoder, 6.4)
+    moved = torch.cat([torch.zeros(hops * HOP), sound])
+    (before,), (later,) = (silence_before(one[None]).tolist() for one in (sound, moved))
+    assert (before - later) % PATCH == hops % PATCH
+    with torch.no_grad():
+        own, found = encoder.encode([sound])[0][7:13], encoder.encode([moved])[0]
+    apart = [float((found[7 + s : 13 + s] - own).abs().max()) for s in range(5)]
+    nearest = int(np.argmin(apart))
+    assert apart[nearest] < 0.05 * sorted(apart)[1]
+    assert abs(nearest * POOL - hops) <= POOL
+
+
+def test_silence_has_a_grid_too() -> None:
+    assert 0 <= int(silence_before(torch.zeros(1, 4 * HOP))) < PATCH

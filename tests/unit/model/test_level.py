@@ -60,3 +60,12 @@ def test_padding_and_neighbours_change_nothing() -> None:
     for row, one in zip(both, (short, long), strict=True):
         torch.testing.assert_close(row[: len(one)], levelled(one), rtol=1e-4, atol=1e-6)
         assert not row[len(one) :].any()
+
+
+@pytest.mark.parametrize("moved_s", [0.05, 0.1, 0.31])
+def test_a_moved_clip_is_as_loud(moved_s: float) -> None:
+    moved = torch.cat([torch.zeros(round(moved_s * RATE)), clip() - clip().mean()])
+    expected = levelled(clip())
+    found = levelled(moved)[len(moved) - len(expected) :]
+    apart_db = 10 * torch.log10(found.square().sum() / expected.square().sum())
+    assert abs(apart_db.item()) < 0.1
