@@ -18,10 +18,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search, load_encoder
 from model.config import EfficientAtConfig, hearing
+from model.decoders import BartDecoder
 from model.difference import Masking
 from model.encoders import EfficientAt, MobileNet
 from model.encoders.efficientat import EfficientAtNetwork
@@ -32,6 +34,7 @@ from training.captions import sentences
 from training.captions.ontology import EVENTS
 from training.captions.sentences import Sentence, read_off
 from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_tokenizer
+from training.captions.wording import normalize_caption
 from training.datasets.audiocaps import read as audiocaps
 from training.datasets.clotho import read as clotho
 from training.datasets.errors import DataError
@@ -130,6 +133,7 @@ class Hearing:
         encoder = EfficientAtConfig() if self.published else None
         model = CaptionerModel(hearing(len(tokenizer), EVENTS, encoder))
         self._start(model, sources)
+        tell_by_name(model, tokenizer)
 
         encode = partial(tokenize, tokenizer)
         events = _events(model)
@@ -223,6 +227,21 @@ def start_as_rule(captioner: CaptionerModel) -> None:
     nn.init.zeros_(block.value.weight)
     block.value.weight.diagonal()[-kinds:].fill_(TAKEN)
     block.value.bias.fill_(KEPT)
+
+
+@torch.no_grad()
+def tell_by_name(captioner: CaptionerModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Start each event's part of the memory as the embedding of its name's words.
+
+    What the decoder says it looks up in the same embeddings: to copy a name is learned once, and
+    then known of kinds that hardly a sentence speaks of.
+    """
+    assert isinstance(captioner.decoder, BartDecoder)
+    words = captioner.decoder.bart.get_input_embeddings().weight
+    for kind, label in enumerate(EVENTS):
+        tokens = tokenizer(normalize_caption(label), add_special_tokens=False)["input_ids"]
+        named = words[tokens].mean(dim=0)
+        _events(captioner).embed.weight[:, kind] = named / named.norm()
 
 
 _SMOKE: dict[str, Any] = {

@@ -25,7 +25,7 @@ from training.captions.sentences import NO_DIFFERENCE, NOTHING, SILENCE, ByKind,
 from training.samples.collate import Sample
 from training.samples.tracks import KINDS, Track, Tracks
 
-BY_KIND = 0.5
+BY_KIND = 0.65
 """Of the samples."""
 REAL = 0.75
 """Of the tracks of kinds that there are recordings of."""

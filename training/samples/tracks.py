@@ -6,7 +6,7 @@ Shapes: T frames, K kinds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ Track = NDArray[np.float32]
 KINDS: Mapping[str, int] = {name: number for number, name in enumerate(EVENTS)}
 """The kinds of a track, in order."""
 SURE = 0.4
-"""A kind that is as likely in some frame is heard, whatever a data set says."""
+"""A kind that is as likely in some frame is heard beside what a data set says."""
 CLEAR = 0.2
 """A kind that a data set says is heard is, if it is as likely in some frame: what is hardly heard
 is not to be told."""
@@ -42,8 +42,12 @@ class Tracks:
         tracks: Sequence[NDArray[np.float16]],
         numbers: Sequence[int],
         labels: Sequence[Sequence[str]],
+        alone: Collection[int] = (),
     ) -> None:
-        """``tracks`` [T, K], the recordings' numbers, and what each is said to hold."""
+        """``tracks`` [T, K], the recordings' numbers, and what each is said to hold.
+
+        ``alone``: the numbers of those that hold nothing else, whatever the teacher is sure of.
+        """
         self.tracks = tracks
         self.numbers = numbers
         self.peaks = [track.max(axis=0).astype(np.float32) for track in tracks]
@@ -52,6 +56,8 @@ class Tracks:
         """Kind -> the numbers of the recordings that are of it, by their label."""
         for place, (peak, said) in enumerate(zip(self.peaks, labels, strict=True)):
             sure = {EVENTS[k] for k in np.flatnonzero(peak > SURE).tolist()}
+            if numbers[place] in alone:
+                sure.clear()
             clear = {kind for kind in certain(*said) if peak[KINDS[kind]] > CLEAR}
             for kind in sorted(sure | clear, key=KINDS.__getitem__):
                 self.by_kind.setdefault(kind, []).append(place)
@@ -106,7 +112,9 @@ def build(folder: Path, store: Store, numbers: Sequence[int], teacher: Teacher) 
     with np.load(path) as kept:
         ends = np.cumsum(kept["counts"])[:-1]
         tracks = np.split(kept["tracks"], ends)
-    return Tracks(tracks, numbers, [store.recordings[number].labels for number in numbers])
+    labels = [store.recordings[number].labels for number in numbers]
+    alone = {number for number in numbers if store.recordings[number].group.startswith("esc50-")}
+    return Tracks(tracks, numbers, labels, alone)
 
 
 def _track(store: Store, number: int, teacher: Teacher) -> NDArray[np.float16]:

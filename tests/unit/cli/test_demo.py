@@ -22,6 +22,8 @@ def test_demo_clips_are_the_pages(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert audiodiff.main(["demo-clips", str(tmp_path / "new" / "one")]) == 0
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert [path.stem for path in written] == [*demo.CLIPS]
+    credits_ = (written[0].parent / "CREDITS.md").read_text()
+    assert credits_ == (WEB / "demo" / "CREDITS.md").read_text()
     for path in written:
         clip = decode(path.read_bytes(), RATE)
         source = clip.source

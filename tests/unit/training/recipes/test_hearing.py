@@ -16,15 +16,20 @@ from torch import Tensor
 from engine.captioner import Captioner
 from model import checkpoint
 from model.audio import decode
+from model.captioner import CaptionerModel
 from model.checkpoint import read_fetched
-from model.config import CaptionerConfig
+from model.config import CaptionerConfig, hearing
 from model.encoders import MobileNet
+from model.events import Events
 from model.published.efficientat import FETCHED
 from model.types import GenerationOptions
 from tests.support.networks import tagger
 from tests.support.recordings import write
+from training.captions.ontology import EVENTS
+from training.captions.tokenizer import train_tokenizer
 from training.datasets.errors import DataError
 from training.evaluation.files import wav
+from training.recipes.hearing import tell_by_name
 from training.recipes.recipe import Data
 from training.train import FINAL, export, train
 
@@ -210,3 +215,17 @@ def test_without_recordings_nothing_is_trained(data: Data, tmp_path: Path) -> No
     nothing = replace(data, esc50=None, sounds=None)
     with pytest.raises(DataError, match="there are no recordings"):
         train(recipe="hearing", data=nothing, output=tmp_path, scale="smoke")
+
+
+def test_an_events_part_of_the_memory_starts_as_the_words_of_its_name() -> None:
+    tokenizer = train_tokenizer(["rain falls as a chainsaw runs and a dog barks"] * 3, 400)
+    captioner = CaptionerModel(hearing(len(tokenizer), EVENTS))
+    tell_by_name(captioner, tokenizer)
+    assert isinstance(captioner.events, Events)
+    told = captioner.events.embed.weight
+    torch.testing.assert_close(told.norm(dim=0), torch.ones(len(EVENTS)))
+    words = captioner.get_parameter("decoder.bart.model.shared.weight")
+    for label in ("Rain", "Chainsaw"):
+        (token,) = tokenizer(label.lower(), add_special_tokens=False)["input_ids"]
+        near = torch.cosine_similarity(words, told[:, EVENTS.index(label)][None])
+        assert int(near.argmax()) == token

@@ -62,6 +62,13 @@ def told(*kinds: str) -> Any:
     return found
 
 
+def test_of_a_recording_of_one_thing_alone_the_teacher_is_not_believed() -> None:
+    """It takes crackling fires for hooves."""
+    fire, labels = track(Fire=0.3, Horse=0.7), ("Fire",)
+    found = Tracks([fire, fire], [0, 1], [labels, labels], alone={1})
+    assert found.by_kind == {"Horse": [0], "Fire": [0, 1]}
+
+
 def test_of_several_recordings_that_which_holds_least_of_what_is_not_told() -> None:
     found = Tracks(
         [track(Engine=0.6, Chainsaw=0.7), track(Engine=0.6)], [0, 1], [("Engine",), ("Engine",)]
