@@ -8,30 +8,32 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from model.errors import AudiodiffError
 from training.arguments import parser
 
 
 def main() -> None:
-    """Parse the command line and run the command."""
+    """Parse the command line and run the command; what is wrong is said in a line."""
     arguments = parser().parse_args()
-    _COMMANDS[arguments.command](arguments)
-
-
-def _prepare(arguments: argparse.Namespace) -> None:
-    from training.datasets.errors import DataError
-
-    print(arguments.about, flush=True)
-    data_set = import_module(f"training.datasets.{arguments.data_set}.prepare")
+    run, undone = _COMMANDS[arguments.command]
     try:
-        print(data_set.prepare(arguments.output, arguments.source))
-    except (DataError, OSError) as error:
-        sys.exit(f"{arguments.data_set} is not prepared: {error}")
+        run(arguments)
+    except AudiodiffError as error:
+        sys.exit(f"{undone}: {error}")
+    except OSError as error:
+        about = f"{error.filename}: {error.strerror}" if error.filename else error
+        sys.exit(f"{undone}: {about}")
     except KeyboardInterrupt:
         sys.exit("stopped; run the command again to go on")
 
 
+def _prepare(arguments: argparse.Namespace) -> None:
+    print(arguments.about, flush=True)
+    data_set = import_module(f"training.datasets.{arguments.data_set}.prepare")
+    print(data_set.prepare(arguments.output, arguments.source))
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    from model.errors import AudiodiffError
     from training.recipes.recipe import Data
     from training.train import train
 
@@ -44,16 +46,13 @@ def _train(arguments: argparse.Namespace) -> None:
         start=arguments.start,
         folds=arguments.folds,
     )
-    try:
-        train(
-            recipe=arguments.recipe,
-            data=data,
-            output=arguments.output or Path("runs") / arguments.recipe,
-            scale=arguments.scale,
-            seed=arguments.seed,
-        )
-    except (AudiodiffError, FileNotFoundError) as error:
-        raise SystemExit(f"nothing was trained: {error}") from error
+    train(
+        recipe=arguments.recipe,
+        data=data,
+        output=arguments.output or Path("runs") / arguments.recipe,
+        scale=arguments.scale,
+        seed=arguments.seed,
+    )
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -63,37 +62,28 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _import_encoder(arguments: argparse.Namespace) -> None:
-    from model.errors import CheckpointError
-
     source, target = arguments.file, arguments.checkpoint
-    try:
-        if arguments.system == "yamnet":
-            from model.published import yamnet
+    if arguments.system == "yamnet":
+        from model.published import yamnet
 
-            yamnet.import_encoder(source or yamnet.installed(), target)
-        elif source is None:
-            sys.exit(f"import-encoder {arguments.system} needs the published file, too")
-        elif arguments.system == "efficientat":
-            from model.published import efficientat
+        yamnet.import_encoder(source or yamnet.installed(), target)
+    elif source is None:
+        sys.exit(f"import-encoder {arguments.system} needs the published file, too")
+    elif arguments.system == "efficientat":
+        from model.published import efficientat
 
-            efficientat.import_encoder(source, target)
-        else:
-            from model.published import dcase2023
+        efficientat.import_encoder(source, target)
+    else:
+        from model.published import dcase2023
 
-            dcase2023.import_encoder(source, target, dcase2023.published())
-    except CheckpointError as error:
-        raise SystemExit(f"nothing was imported: {error}") from error
+        dcase2023.import_encoder(source, target, dcase2023.published())
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from model.errors import CheckpointError
     from model.published import dcase2023
 
     config, tokenizer = dcase2023.published(), arguments.tokenizer
-    try:
-        dcase2023.import_captioner(arguments.file, arguments.checkpoint, tokenizer, config)
-    except CheckpointError as error:
-        raise SystemExit(f"nothing was imported: {error}") from error
+    dcase2023.import_captioner(arguments.file, arguments.checkpoint, tokenizer, config)
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
@@ -115,6 +105,8 @@ def _reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    import httpx
+
     from training.evaluation.card import into_card, scores
     from training.evaluation.material import Material
     from training.evaluation.over_http import chosen, evaluate
@@ -131,9 +123,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     command = shlex.join([".venv/bin/python", "-m", "training", *sys.argv[1:]])
-    evaluate(
-        arguments.url, material, rows, arguments.output, limit=arguments.limit, command=command
-    )
+    try:
+        evaluate(
+            arguments.url, material, rows, arguments.output, limit=arguments.limit, command=command
+        )
+    except httpx.HTTPError as error:
+        sys.exit(f"{arguments.url} does not answer as the service does: {error}")
     if not arguments.output.is_file():
         raise SystemExit("nothing was measured")
     print(scores(arguments.output))
@@ -142,14 +137,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 _COMMANDS = {
-    "prepare": _prepare,
-    "train": _train,
-    "export": _export,
-    "import-encoder": _import_encoder,
-    "import": _import,
-    "reproduce": _reproduce,
-    "evaluate": _evaluate,
+    "prepare": (_prepare, "it is not prepared"),
+    "train": (_train, "training stopped"),
+    "export": (_export, "nothing was exported"),
+    "import-encoder": (_import_encoder, "nothing was imported"),
+    "import": (_import, "nothing was imported"),
+    "reproduce": (_reproduce, "the study stopped"),
+    "evaluate": (_evaluate, "the evaluation stopped"),
 }
+"""What a command does, and what is said when it cannot."""
 
 if __name__ == "__main__":
     main()

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from model import checkpoint
 from model.encoders import EfficientAt
 from model.published import efficientat
+from training.datasets.errors import DataError
 from training.fit import fit
 from training.recipes import RECIPES
 from training.recipes.recipe import Data
 
 FINAL = "final"
+FULL = 64 << 20
+"""Bytes left on a disk that are too few for a checkpoint."""
 
 
 def train(*, recipe: str, data: Data, output: Path, scale: str = "full", seed: int = 0) -> None:
@@ -31,7 +36,8 @@ def train(*, recipe: str, data: Data, output: Path, scale: str = "full", seed: i
         sources = chosen.sources(data, output)
     plan = chosen.plan(sources, seed)
     for stage in plan.stages:
-        fit(stage, output)
+        with _room_on(output):
+            fit(stage, output)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first writes
         checkpoint.save(output / FINAL, plan.model, plan.tokenizer, plan.generation)
 
@@ -45,6 +51,19 @@ def export(run_dir: Path, target: Path, dtype: str) -> None:
     if isinstance(final.model.encoder, EfficientAt):
         final.model.config.fetched = efficientat.FETCHED
     checkpoint.save(target, final.model, final.tokenizer, final.generation)
+
+
+@contextmanager
+def _room_on(folder: Path) -> Iterator[None]:
+    """Raises DataError for a full disk, of which torch and safetensors speak in their own words."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if shutil.disk_usage(folder).free > FULL:
+            raise
+        raise DataError(
+            f"the disk of {folder} is full: make room and run the command again to go on"
+        ) from error
 
 
 @contextmanager

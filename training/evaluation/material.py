@@ -5,7 +5,6 @@ Shapes: S samples.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from tqdm import tqdm
 from training.captions.sounds import ESC50
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import Samples, read_samples
+from training.datasets.table import rows
 from training.evaluation import files
 from training.evaluation.naming import Labels, apart
 from training.scenes.algorithm1 import CONDITIONS, Addition, mix
 from training.scenes.scene import Placed, Scene, active_span, matched
 
+COLUMNS = ("file", "labels", "split", "teacher_top")
 REAL_RATE = 32_000
 """Hertz that real recordings are mixed at; ESC-50's copies hold nothing above 8 kHz."""
 LATEST = 0.5
@@ -121,10 +122,7 @@ class Material:
     def real(self) -> list[Clip]:
         """The validation recordings of ``sounds.csv``."""
         table = self._sounds / "sounds.csv"
-        if not table.is_file():
-            raise FileNotFoundError(f"{table} is missing")
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
+        found = [row for _, row in rows(table, COLUMNS) if row["split"] == "validation"]
 
         def read(row: dict[str, str]) -> Clip:
             path, labels = self._sounds / row["file"], tuple(row["labels"].split(";"))
@@ -133,7 +131,8 @@ class Material:
             return Clip(row["file"], labels[0], labels, samples, REAL_RATE, path, heard)
 
         with ThreadPoolExecutor(2) as pool:
-            return list(tqdm(pool.map(read, rows), total=len(rows), desc="recordings", leave=False))
+            clips = pool.map(read, found)
+            return list(tqdm(clips, total=len(found), desc="recordings", leave=False))
 
     @cached_property
     def esc50_pairs(self) -> list[Pair]:

@@ -107,6 +107,7 @@ class Hearing:
             DataError: there are no recordings at all.
             CheckpointError: the teacher's file is not EfficientAT's.
         """
+        told = [*_sentences(data), *sentences.ours()]  # first: it is soon known whether it is whole
         network = efficientat.read_network(data.teacher)
         found = [*_recordings(data)]
         if not found:
@@ -119,7 +120,7 @@ class Hearing:
             store=heard,
             tracks=labelled,
             known=_known(heard, labelled),
-            sentences=[*_sentences(data), *sentences.ours()],
+            sentences=told,
             teacher=teacher,
             start=data.start,
         )

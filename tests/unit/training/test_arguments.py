@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from training import __main__ as command
+from training.datasets.errors import DataError
+from training.train import _room_on
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -61,9 +64,52 @@ def test_a_teacher_that_is_none_is_refused(
 ) -> None:
     arguments = ["--output", str(tmp_path), "--teacher", str(tmp_path / "no")]
     monkeypatch.setattr(sys, "argv", ["training", "train", *arguments])
-    with pytest.raises(SystemExit, match=r"nothing was trained: .*cannot be read"):
+    with pytest.raises(SystemExit, match=r"training stopped: .*cannot be read"):
         command.main()
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("train --esc50 none --sounds none --clotho {0} --audiocaps none --teacher t",
+         r"training stopped: .*clotho_captions_development\.csv: No such file"),
+        ("train --esc50 none --sounds none --clotho none --audiocaps {0} --teacher t",
+         r"training stopped: .*train\.csv is not UTF-8"),
+        ("export {0} {0}/served", r"nothing was exported: .*config\.json is missing"),
+        ("evaluate --url http://127.0.0.1:1", r"http://127.0.0.1:1 does not answer"),
+        ("import-encoder yamnet {0}/no.zip {0}/encoder", r"nothing was imported: .*no\.zip"),
+        ("reproduce table1 --esc50 {0}", r"the study stopped: .*esc50\.csv is missing"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_a_line(
+    arguments: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.csv").write_bytes("audiocap_id".encode("utf-16"))
+    words = [word.format(tmp_path) for word in arguments.split()]
+    if words[0] in ("train", "reproduce"):
+        words += ["--output", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["training", *words])
+    with pytest.raises(SystemExit, match=says) as caught:
+        command.main()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def free(left: int) -> None:
+        monkeypatch.setattr(
+            "training.train.shutil.disk_usage", lambda _: SimpleNamespace(free=left)
+        )
+
+    free(0)
+    with (
+        pytest.raises(DataError, match=r"disk of .* is full: make room and run .* again"),
+        _room_on(tmp_path),
+    ):
+        raise RuntimeError("[enforce fail at inline_container.cc:672]")
+    free(1 << 40)
+    with pytest.raises(RuntimeError, match="enforce fail"), _room_on(tmp_path):
+        raise RuntimeError("[enforce fail at inline_container.cc:672]")
 
 
 def test_export_is_handed_what_the_command_line_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,9 +66,7 @@ def _check(folder: Path, split: str, count: int, advice: str) -> None:
         found = len(read_captions(folder, split))
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {advice}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: {error}; {advice}") from error
-    except ValueError as error:  # says itself where
+    except DataError as error:  # says itself where
         raise DataError(f"{error}; {advice}") from error
     if found != count:
         raise DataError(f"{path}: it holds {found} captions, not {count}; {advice}")

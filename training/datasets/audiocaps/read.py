@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.datasets.errors import DataError
+from training.datasets.table import rows
 
 SPLITS = ("train", "val", "test")
 """Nothing is trained on the second or the third."""
@@ -27,21 +29,19 @@ def read_captions(root: Path, split: str) -> list[AudioCap]:
     """The captions of one split, in the order of its CSV file.
 
     Raises:
-        ValueError: if the split is unknown, a value is missing or a number occurs twice.
+        ValueError: if the split is unknown.
+        DataError: as :func:`rows` does, or a number is none or occurs twice.
         FileNotFoundError: if the split has no CSV file under ``root``.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: AudioCaps has {', '.join(SPLITS)}")
     path = root / f"{split}.csv"
     found: dict[str, AudioCap] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if missing := [name for name in COLUMNS if not (row.get(name) or "").strip()]:
-                raise ValueError(f"{where}: {', '.join(missing)} is missing")
-            number, video, start, caption = (row[name].strip() for name in COLUMNS)
-            if number in found:
-                raise ValueError(f"{where}: {number} occurs twice")
-            found[number] = AudioCap(int(number), f"{video}/{start}", caption)
+    for where, row in rows(path, COLUMNS):
+        number, video, start, caption = (row[name] for name in COLUMNS)
+        if number in found:
+            raise DataError(f"{where}: {number} occurs twice")
+        if not number.isdecimal():
+            raise DataError(f"{where}: {number!r} is no number")
+        found[number] = AudioCap(int(number), f"{video}/{start}", caption)
     return list(found.values())

@@ -76,9 +76,7 @@ def _prepare_split(root: Path, origin: _Folder | _Record, split: str, count: int
         captions = origin.get(captions.name)
     try:
         names = [clip.file_name for clip in read_captions(captions.parent, split)]
-    except UnicodeDecodeError as error:
-        return [f"{captions}: {error}; {COMPLETE_IT}"]
-    except ValueError as error:  # says itself where
+    except DataError as error:  # says itself where
         return [f"{error}; {COMPLETE_IT}"]
     if len(names) != count:
         return [f"{captions}: it lists {len(names)} recordings, not {count}; {COMPLETE_IT}"]

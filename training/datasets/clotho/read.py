@@ -6,9 +6,11 @@ is unpacked, a folder of WAV files per split beside it.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
+
+from training.datasets.errors import DataError
+from training.datasets.table import rows
 
 SPLITS = ("development", "validation", "evaluation")
 CAPTIONS_PER_CLIP = 5
@@ -30,8 +32,8 @@ def read_captions(root: Path, split: str) -> list[ClothoClip]:
     """The clips of one split, in the order of its CSV file.
 
     Raises:
-        ValueError: if the split is unknown, or the file has a column, name or caption missing, a
-            row too long, or a name twice.
+        ValueError: if the split is unknown.
+        DataError: as :func:`rows` does, or a name occurs twice.
         FileNotFoundError: if the split has no CSV file under ``root``.
     """
     if split not in SPLITS:
@@ -40,20 +42,11 @@ def read_captions(root: Path, split: str) -> list[ClothoClip]:
     wavs = _wav_files(root / split)
     columns = ["file_name", *(f"caption_{i}" for i in range(1, CAPTIONS_PER_CLIP + 1))]
     clips: dict[str, ClothoClip] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restkey="", restval="")
-        if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-            raise ValueError(f"{path}: column {', '.join(missing)} is missing")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if "" in row:
-                raise ValueError(f"{where}: more fields than columns")
-            if missing := [name for name in columns if not row[name].strip()]:
-                raise ValueError(f"{where}: {', '.join(missing)} is missing")
-            file_name, *captions = (row[name].strip() for name in columns)
-            if file_name in clips:
-                raise ValueError(f"{where}: {file_name!r} occurs twice")
-            clips[file_name] = ClothoClip(file_name, tuple(captions), wavs.get(file_name))
+    for where, row in rows(path, columns):
+        file_name, *captions = (row[name] for name in columns)
+        if file_name in clips:
+            raise DataError(f"{where}: {file_name!r} occurs twice")
+        clips[file_name] = ClothoClip(file_name, tuple(captions), wavs.get(file_name))
     return list(clips.values())
 
 

@@ -14,7 +14,6 @@ from training.datasets.esc50.read import read_meta
 GITHUB = "https://github.com"
 ESC50_PARTS = ("meta", "audio", "LICENSE", "README.md")
 """What is kept of the archive; its licence file names the author of every recording."""
-ESC50_COLUMNS = ("filename", "fold", "target", "category", "esc10")
 ESC50_RATE = 44_100
 ESC50_SECONDS = 5
 
@@ -80,11 +79,8 @@ def _problems(folder: Path, size: Esc50Size) -> list[str]:
         return [f"{table} is missing"]
     try:
         rows = read_meta(folder)
-    except UnicodeDecodeError as error:
-        return [f"{table}: {error}"]
-    for line, row in enumerate(rows, start=2):
-        if lacking := [column for column in ESC50_COLUMNS if not row.get(column)]:
-            return [f"{table}, line {line}: {', '.join(lacking)} is missing"]
+    except DataError as error:  # says itself where
+        return [str(error)]
     counts = {
         "recordings": (len({row["filename"] for row in rows}), size.clips),
         "classes": (len({row["category"] for row in rows}), size.classes),

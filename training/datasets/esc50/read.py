@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
+from training.datasets.errors import DataError
 from training.datasets.recording import Recording, read_samples
+from training.datasets.table import rows
 
+COLUMNS = ("filename", "fold", "category", "esc10")
+FOLDS = ("1", "2", "3", "4", "5")
 TRAIN_FOLDS = (1, 2, 3)
 VALIDATION_FOLDS = (4,)
 TEST_FOLDS = (5,)
@@ -27,14 +30,19 @@ def read_meta(root: Path) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: it is not there; the message says how ESC-50 must lie.
+        DataError: as :func:`rows` does, or a fold is none of the five.
     """
     path = root / "meta" / "esc50.csv"
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing: point to a folder that holds ESC-50's meta/ and audio/"
         )
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    found = []
+    for where, row in rows(path, COLUMNS):
+        if row["fold"] not in FOLDS:
+            raise DataError(f"{where}: the fold is {row['fold']!r}, not 1 to 5")
+        found.append(row)
+    return found
 
 
 def load(root: Path, folds: Collection[int], sample_rate: int) -> list[Recording]:

@@ -65,9 +65,7 @@ def _problems(folder: Path) -> list[str]:
         return [f"{', '.join(missing)} is missing"]
     try:
         sounds = read(folder)
-    except UnicodeDecodeError as error:
-        return [f"{TABLE}: {error}"]
-    except ValueError as error:  # says itself where
+    except DataError as error:  # says itself where
         return [str(error)]
     problems: list[str] = []
     for place, names in _by_folder(sounds).items():

@@ -5,12 +5,13 @@ The table is the attribution that the recordings' licences ask for; it stays wit
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.captions.ontology import AUDIOSET
+from training.datasets.errors import DataError
+from training.datasets.table import rows
 
 TABLE = "sounds.csv"
 SPLITS = ("train", "validation")
@@ -53,30 +54,26 @@ def read(root: Path, split: str | None = None) -> list[SoundFile]:
 
     Raises:
         FileNotFoundError: there is no table; the message says how the recordings must lie.
-        ValueError: the table lacks a value, or holds a label, split or file that it may not.
+        DataError: as :func:`rows` does, or it holds a label, split or file that it may not.
     """
     path = root / TABLE
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: point to a folder with {TABLE} and audio/")
-    with path.open(encoding="utf-8", newline="") as table:
-        reader = csv.DictReader(table)
-        sounds = [_sound(row, f"{path}, line {reader.line_num}") for row in reader]
+    # Nobody needs to be credited for what is in the public domain.
+    sounds = [_sound(row, where) for where, row in rows(path, COLUMNS, empty=("credit",))]
     if twice := len(sounds) - len({sound.file for sound in sounds}):
-        raise ValueError(f"{path}: {twice} files are listed twice")
+        raise DataError(f"{path}: {twice} files are listed twice")
     trained = {sound.origin for sound in sounds if sound.split == "train"}
     if leaked := [s.file for s in sounds if s.split != "train" and s.origin in trained]:
-        raise ValueError(f"{path}: {leaked[0]} is of a recording that is trained on, too")
+        raise DataError(f"{path}: {leaked[0]} is of a recording that is trained on, too")
     return [sound for sound in sounds if split in (None, sound.split)]
 
 
 def _sound(row: dict[str, str], where: str) -> SoundFile:
-    # Nobody needs to be credited for what is in the public domain.
-    if lacking := [c for c in COLUMNS if not row.get(c) and not (c == "credit" and c in row)]:
-        raise ValueError(f"{where}: {', '.join(lacking)} is missing")
     labels = tuple(row["labels"].split(";"))
     if unknown := [label for label in labels if label not in AUDIOSET]:
-        raise ValueError(f"{where}: {unknown[0]!r} is none of AudioSet's labels")
+        raise DataError(f"{where}: {unknown[0]!r} is none of AudioSet's labels")
     if row["split"] not in SPLITS:
-        raise ValueError(f"{where}: split is {row['split']!r}, not {' or '.join(SPLITS)}")
+        raise DataError(f"{where}: split is {row['split']!r}, not {' or '.join(SPLITS)}")
     origin = f"{row['source']}|{row['original_path']}"
     return SoundFile(row["file"], labels, row["split"], origin, row["licence"], row["credit"])
