@@ -118,7 +118,7 @@ RARE: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ["a computer mouse", "a mouse button"],
         ["clicks", "is clicked", "is clicked several times", "clicks twice"],
     ),
-    "Pink noise": (["loud static noise", "a steady noise"], ["hisses", "is hissing"]),
+    "Pink noise": (["loud static noise", "pink noise"], ["hisses", "plays"]),
     "Roaring cats (lions, tigers)": (["a lion", "a big cat"], ["roars", "is roaring"]),
     "Shatter": (
         ["glass", "a glass", "a window"],
@@ -190,9 +190,10 @@ class ByKind:
         self.shares = weights / weights.sum()
 
     def draw(self, rng: np.random.Generator) -> Sentence:
-        """A kind, then a sentence of it."""
+        """A kind, then a sentence of it: of two the one that speaks of less."""
         told = self.told[rng.choice(len(self.told), p=self.shares)]
-        return told[rng.integers(len(told))]
+        some = [told[n] for n in rng.integers(len(told), size=2)]
+        return min(some, key=lambda one: len(one.sounds))
 
 
 def ours() -> list[Sentence]:

@@ -118,8 +118,8 @@ class Sentences(Dataset[Sample]):
                 behind = kind in sentence.background
                 span = Span(0, frames) if behind else Span.within(low, high, rng)
                 track = self.track(kind, told, span.size, rng)
-                softest = 0.55 if crowd > 1 else 0.8
-                loud = rng.uniform(0.3, 0.9) if behind else rng.uniform(softest, 1)
+                softest = 0.7 if crowd > 1 else 0.8
+                loud = rng.uniform(0.5, 0.9) if behind else rng.uniform(softest, 1)
                 absent[span.start : span.start + span.size] *= 1 - track * np.float32(loud)
         return 1 - absent
 
@@ -133,8 +133,9 @@ class Sentences(Dataset[Sample]):
         real = self.tracks.of(kind, told, rng) if rng.random() < REAL else None
         if real is not None:
             track = _fitted(real, frames, rng)
-            limit = np.full(track.shape[1], 0.2, np.float32)
-            limit[self.kin[kind]] = max(0.2, 0.9 * float(track[:, KINDS[kind]].max()))
+            own = float(track[:, KINDS[kind]].max())
+            limit = np.full(track.shape[1], 0.6 * own, np.float32)
+            limit[self.kin[kind]] = 0.9 * own
             limit[told] = 1
             return np.minimum(track, limit)
         peak = np.float32(rng.beta(3, 1.6))

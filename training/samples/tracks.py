@@ -24,7 +24,7 @@ KINDS: Mapping[str, int] = {name: number for number, name in enumerate(EVENTS)}
 """The kinds of a track, in order."""
 SURE = 0.4
 """A kind that is as likely in some frame is heard beside what a data set says."""
-CLEAR = 0.2
+CLEAR = 0.3
 """A kind that a data set says is heard is, if it is as likely in some frame: what is hardly heard
 is not to be told."""
 CHOICE = 8
