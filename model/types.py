@@ -144,7 +144,7 @@ class Sound:
     """A kind of sound that is heard, and when."""
 
     label: str
-    """AudioSet's name."""
+    """AudioSet's name, or that of one of the few kinds that it lacks."""
     score: float
     """In [0, 1]: the probability where it is highest."""
     events: tuple[Interval, ...]

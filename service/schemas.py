@@ -50,7 +50,7 @@ class Interval(BaseModel):
 class Sound(BaseModel):
     """A kind of sound that is heard."""
 
-    label: str = Field(description="AudioSet's name.")
+    label: str = Field(description="AudioSet's name, or one of ours where it has none.")
     score: float = Field(description="In [0, 1]: the probability where it is highest.")
     events: list[Interval] | None = Field(
         None, description="When it is heard; only where `events` was asked for."
