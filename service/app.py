@@ -53,7 +53,7 @@ def create_app(settings: Settings, captioner: AnyCaptioner) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.engine = engine
-    add_routes(app, settings)
+    add_routes(app, settings, captioner.defaults)
     add_page(app)
     problems.install(app)
     if settings.cors_origins:

@@ -405,7 +405,8 @@ def test_json_has_a_line_per_file_and_one_for_an_error(capsys: Capture, tmp_path
         "path": file,
         "caption": "sound 1",
         "score": -0.25,
-        "alternatives": [{"caption": "sound 1, take 1", "score": -0.5}],
+        "truncated": False,
+        "alternatives": [{"caption": "sound 1, take 1", "score": -0.5, "truncated": False}],
         "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
         "audio": {"duration_s": 1.0, "sample_rate": RATE, "channels": 1, "format": "wav"},
         "model": {"name": "fake", "revision": "0123abcd"},
@@ -464,7 +465,8 @@ def test_both_directions(capsys: Capture, tmp_path: Path) -> None:
         {"start_s": 0.5, "end_s": 1.0, "kept": None},
     ]
     dog = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.0, "end_s": 0.5}]}
-    said = {"score": -0.25, "alternatives": [], "sounds": [dog], "timeline": timeline}
+    said = {"score": -0.25, "truncated": False, "alternatives": [], "sounds": [dog]}
+    said["timeline"] = timeline
     twice = [{"start_s": 0.0, "end_s": 0.25}, {"start_s": 0.5, "end_s": 1.0}]
     facts = {"sample_rate": RATE, "channels": 1, "format": "wav"}
     assert json.loads(line) == {
