@@ -326,6 +326,11 @@ def test_no_such_path_or_method(shared: Service) -> None:
     assert response.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize("path", ["/caption/", "/livez/", "/docs/"])
+def test_no_slash_is_added_or_taken_off(shared: Service, path: str) -> None:
+    assert_problem(shared.http.get(path, follow_redirects=False), 404)
+
+
 def test_a_fault_of_our_own_tells_nothing_and_harms_no_neighbour(
     shared: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -460,7 +465,7 @@ def test_api_keys() -> None:
 
 def test_cors() -> None:
     asks = {"origin": "https://a.example", "access-control-request-method": "POST"}
-    with running(cors_origins="https://a.example") as service:
+    with running(cors_origins="https://A.example/") as service:
         preflight = service.http.options("/caption", headers=asks)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
@@ -543,6 +548,15 @@ def test_head_is_get_without_the_body(shared: Service, path: str) -> None:
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
+def test_below_a_proxys_prefix() -> None:
+    with running(root_path="/audio") as service:
+        assert service.http.get("/openapi.json").json()["servers"] == [{"url": "/audio"}]
+        assert service.caption(clip(5)).json()["caption"] == "sound 5"
+        assert service.metric("requests_total", endpoint="/caption", status="200") == 1
+        elsewhere = service.http.get("/openapi.json", headers={"x-forwarded-prefix": "/other"})
+        assert elsewhere.json()["servers"] == [{"url": "/other"}]
+
+
 def test_metrics_equal_what_was_sent() -> None:
     with running() as service:
         threads = [
@@ -614,3 +628,12 @@ def test_a_dead_model_thread_ends_the_process_with_1() -> None:
     with serving() as process:
         assert_problem(process.caption(clip(FATAL)), 500, says="once more")
         assert process.child.wait(WAIT_S) == 1
+
+
+def test_every_address_is_those_of_both_families_and_a_misspelt_setting_is_told_of() -> None:
+    with serving(host="::", max_queu=3) as process:
+        port = process.http.base_url.port
+        assert process.http.base_url.host == "::"
+        for address in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{address}:{port}/livez").status_code == 200
+        assert any("did you mean AUDIODIFF_MAX_QUEUE?" in line for line in process.log)
