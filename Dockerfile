@@ -32,14 +32,12 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin audiodiff \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-# With LOGNAME any other user will do as well: torch asks for the name of its own. With tcmalloc
-# memory stays flat under load (docs/decisions.md).
+# With tcmalloc memory stays flat under load (docs/decisions.md).
 ENV PATH=/app/bin:/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HF_HUB_OFFLINE=1 \
-    LOGNAME=audiodiff \
     LD_PRELOAD=libtcmalloc_minimal.so.4 \
     AUDIODIFF_HOST=0.0.0.0 \
     AUDIODIFF_PORT=8000

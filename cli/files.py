@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,23 +18,51 @@ STDIN = "-"
 MAX_BYTES = 512 << 20
 """Larger files are refused, so that memory is bounded; a minute of video is smaller."""
 EXTENSIONS = frozenset(
-    (".3gp", ".aac", ".aif", ".aifc", ".aiff", ".asf", ".caf", ".flac", ".m4a", ".m4b", ".mka",
-     ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".wave", ".webm", ".wma")
+    (".3g2", ".3ga", ".3gp", ".3gpp", ".aac", ".adts", ".aif", ".aifc", ".aiff", ".amr", ".asf",
+     ".awb", ".bwf", ".caf", ".f4a", ".flac", ".m4a", ".m4b", ".m4r", ".m4v", ".mka", ".mkv",
+     ".mov", ".mp1", ".mp2", ".mp3", ".mp4", ".mpa", ".mpga", ".oga", ".ogg", ".opus", ".qt",
+     ".rf64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wmv")
 )  # fmt: skip
 """What is taken for audio where a folder is searched; a file that is named may have any name."""
 
+_TOLD = 20
+"""Files that were passed over and are named."""
 
-def find(arguments: Iterable[str]) -> list[str]:
-    """The files that are meant, in the order of the arguments; sorted within one of them.
 
-    What is not there, or holds no audio, stays in the list as it is: ``open_clip`` says so.
+@dataclass
+class Found:
+    """What arguments mean."""
+
+    files: list[str] = field(default_factory=list)
+    """In the order of the arguments, sorted within one of them."""
+    passed_over: list[str] = field(default_factory=list)
+    """Files of searched folders that are not taken for audio; hidden ones are not told of."""
+
+    @property
+    def remark(self) -> str | None:
+        """Which files were passed over, and why; None if none was."""
+        if not self.passed_over:
+            return None
+        names, rest = ", ".join(self.passed_over[:_TOLD]), len(self.passed_over) - _TOLD
+        return (
+            f"passed over, because their names are not those of audio files: {names}"
+            f"{f' and {rest} more' if rest > 0 else ''}; name a file to have it heard"
+        )
+
+
+def find(arguments: Iterable[str]) -> Found:
+    """The files that are meant.
+
+    What is not there, or holds no audio, stays among them as it is: ``open_clip`` says so.
     """
-    return [
-        file
-        for argument in arguments
-        for path in _expand(argument)
-        for file in (_search(path) if Path(path).is_dir() else [path])
-    ]
+    found = Found()
+    for argument in arguments:
+        for path in _expand(argument):
+            if Path(path).is_dir():
+                _search(path, found)
+            else:
+                found.files.append(path)
+    return found
 
 
 def passing(path: str) -> bool:
@@ -74,21 +103,19 @@ def _expand(argument: str) -> list[str]:
     return sorted(glob.glob(argument, recursive=True)) or [argument]  # noqa: PTH207
 
 
-def _search(folder: str) -> list[str]:
-    """The audio files below a folder, hidden ones left out; the folder itself if there is none.
+def _search(folder: str, found: Found) -> None:
+    """Add the audio files below a folder, hidden ones left out; itself if there is none.
 
     A folder below that may not be searched stands for what is in it.
     """
-    found: list[str] = []
+    audio: list[str] = []
     denied: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=denied.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            str(Path(parent, name))
-            for name in sorted(files)
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    return [*found, *(str(error.filename) for error in denied)] or [folder]
+        for name in sorted(name for name in files if not name.startswith(".")):
+            known = Path(name).suffix.lower() in EXTENSIONS
+            (audio if known else found.passed_over).append(str(Path(parent, name)))
+    found.files += [*audio, *(str(error.filename) for error in denied)] or [folder]
 
 
 def _open(path: str) -> BinaryIO:

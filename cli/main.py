@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from cli import options
+from cli import options, terminal
 from model.errors import AudiodiffError, OptionsError
 from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions
-from service.settings import BUNDLED, Settings
+from service.settings import BUNDLED, Settings, misspelt
 from service.version import version
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ LOCAL = ("model", "device", "dtype", "max_audio_seconds")
 SEARCH = {
     "num_beams": f"Beam width, 1 to {MAX_BEAMS}; 1 is greedy. Default: the checkpoint's.",
     "num_captions": "Captions wanted, best first: 1 (the default) to the beam width.",
-    "max_new_tokens": f"Length cap of a caption, 1 to {MAX_NEW_TOKENS}. Default: the checkpoint's.",
+    "max_new_tokens": f"Most tokens of a caption, 1 to {MAX_NEW_TOKENS}; a longer sentence is "
+    "cut at a whole word. Default: the checkpoint's.",
 }
 """Fields of ``GenerationOptions``, and of the HTTP API."""
 _PATHS = (
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0, 1 if something failed, 2 for wrong usage; 130 after Ctrl-C and 141 after a broken pipe, as
     the shell has it for programs that such signals end.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
+    terminal.tolerate_any_text()
+    terminal.name_the_user()
     args = _parser().parse_args(argv)
     try:
         status: int = args.run(args)
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (AudiodiffError, OSError) as error:
-        print(f"audiodiff: {error}", file=sys.stderr)
+        _warn(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
@@ -86,17 +86,27 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _caption(args: argparse.Namespace) -> int:
-    from cli.files import find
-
-    return _describe(args, [{"file": path} for path in find(args.paths)])
+    return _describe(args, [{"file": path} for path in _find(args.paths)])
 
 
 def _difference(args: argparse.Namespace) -> int:
+    reference = args.reference
+    pairs = [{"input": path, "reference": reference} for path in _find(args.inputs)]
+    return _describe(args, pairs, reference)
+
+
+def _find(arguments: Sequence[str]) -> list[str]:
+    """The files that are meant; standard error tells of those in folders that are not."""
     from cli.files import find
 
-    reference = args.reference
-    pairs = [{"input": path, "reference": reference} for path in find(args.inputs)]
-    return _describe(args, pairs, reference)
+    found = find(arguments)
+    if found.remark:
+        _warn(found.remark)
+    return found.files
+
+
+def _warn(message: str) -> None:
+    print(f"audiodiff: {message}", file=sys.stderr)
 
 
 def _describe(
@@ -151,6 +161,8 @@ def _describer(args: argparse.Namespace) -> Describer:
 
         return RemoteService(args.url, args.api_key, search, both=args.both, events=args.events)
     settings = options.settings(args)
+    for warning in misspelt(also=["AUDIODIFF_API_KEY"]):
+        _warn(warning)
     from cli.local import LocalModel
 
     generation = GenerationOptions(**search)

@@ -15,7 +15,11 @@ def add(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     for name in names:
         field = Settings.model_fields[name]
         default = "the bundled checkpoint" if field.default == BUNDLED else field.default
-        shown = f" Default: {default}." if field.default_factory is None and default != () else ""
+        shown = (
+            f" Default: {default}."
+            if field.default_factory is None and default not in ((), "")
+            else ""
+        )
         parser.add_argument(
             flag(name),
             default=argparse.SUPPRESS,

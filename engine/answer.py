@@ -45,7 +45,10 @@ class Answer:
 
 def _described(description: Description, events: bool) -> dict[str, Any]:
     """The best caption, its alternatives, the sounds, and the timeline of a difference."""
-    first, *others = ({"caption": one.text, "score": one.score} for one in description.captions)
+    first, *others = (
+        {"caption": one.text, "score": one.score, "truncated": one.truncated}
+        for one in description.captions
+    )
     timeline = description.timeline
     return {
         **first,

@@ -33,6 +33,10 @@ from model.types import (
 )
 
 DEFAULTS = GenerationOptions()
+_LOOK_AHEAD = 2
+"""Tokens after those of a caption: one that tells whether its last word is whole, and the end."""
+_ONE_TOKEN = 3
+"""The least ``min_length``: the start, the forced first token, and one that says something."""
 
 
 class Captioner:
@@ -48,6 +52,10 @@ class Captioner:
             self.model.encoder.fold_norms()
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
+        longest = self.generation.max_length - 2 - _LOOK_AHEAD
+        self.defaults = GenerationOptions(
+            self.generation.num_beams, 1, min(max(longest, 1), MAX_NEW_TOKENS)
+        )
         self.device = device
         self.dtype: torch.dtype = loaded.model.dtype
         self.sample_rate = loaded.model.encoder.sample_rate
@@ -126,10 +134,12 @@ class Captioner:
             Encoded.join(references) if references else clips.take([]),
             torch.tensor(rows, dtype=torch.long, device=self.device),
         )
-        found = self.model.decoder.generate(left, **self._search(options))
+        how = self._search(options)
+        found = self.model.decoder.generate(left, **how)
+        most, longest = self._most(options), how["max_new_tokens"]
         return [
             Description(
-                self._captions(found, row),
+                self._captions(found, row, most, longest),
                 None if reference is None else self._timeline(left.kept, row, clip),
                 self._sounds(left.events, row, clip),
                 None if reference is None else self._shared(clip, reference),
@@ -167,36 +177,52 @@ class Captioner:
         return Waveform(torch.zeros(seconds * self.sample_rate), self.sample_rate, source)
 
     def _search(self, options: GenerationOptions) -> dict[str, Any]:
-        """The decoder's settings: the checkpoint's own, changed by the options."""
-        own = self.generation
-        beams = own.num_beams if options.num_beams is None else options.num_beams
-        longest = options.max_new_tokens
-        longest = own.max_length - 2 if longest is None else longest
+        """The decoder's settings: the checkpoint's own, changed by the options.
+
+        A sentence is searched for to its end, however few of its tokens are wanted.
+        """
+        own, most = self.generation, self._most(options)
+        beams = self.defaults.num_beams if options.num_beams is None else options.num_beams
+        assert beams is not None
         if not 1 <= beams <= MAX_BEAMS:
             raise OptionsError(f"num_beams must be 1 to {MAX_BEAMS}, not {beams}")
         if not 1 <= options.num_captions <= beams:
             raise OptionsError(
                 f"num_captions must be 1 to num_beams ({beams}), not {options.num_captions}"
             )
-        if not 1 <= longest <= MAX_NEW_TOKENS:
-            raise OptionsError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, not {longest}")
+        if not 1 <= most <= MAX_NEW_TOKENS:
+            raise OptionsError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, not {most}")
         return {
             "num_beams": beams,
             "num_captions": options.num_captions,
-            "max_new_tokens": longest,
-            "min_length": own.min_length,
+            "max_new_tokens": max(own.max_length - 2, most + _LOOK_AHEAD),
+            "min_length": max(own.min_length, _ONE_TOKEN),
             "no_repeat_ngram_size": own.no_repeat_ngram_size,
             "no_repeat_window": getattr(own, "no_repeat_window", 0),
             "length_penalty": own.length_penalty,
             "early_stopping": own.early_stopping,
         }
 
-    def _captions(self, found: Sequences, row: int) -> tuple[Caption, ...]:
-        texts = self.tokenizer.batch_decode(found.tokens[row], skip_special_tokens=True)
-        scores, lengths = found.scores[row].tolist(), found.lengths[row].tolist()
+    def _most(self, options: GenerationOptions) -> int:
+        """Tokens that a caption may have, the end of the sentence not counted."""
+        most = options.max_new_tokens
+        most = self.defaults.max_new_tokens if most is None else most
+        assert most is not None
+        return most
+
+    def _captions(self, found: Sequences, row: int, most: int, longest: int) -> tuple[Caption, ...]:
+        """Of each sentence the first ``most`` tokens; one of ``longest`` tokens goes on unseen."""
+        tokens, lengths = found.tokens[row], found.lengths[row].tolist()
+        kept = [min(most, length - 1 - (length == longest)) for length in lengths]
+        heads = [each[: 1 + n] for each, n in zip(tokens, kept, strict=True)]  # the forced one too
+        texts, begun = (
+            self.tokenizer.batch_decode(each, skip_special_tokens=True) for each in (tokens, heads)
+        )
         return tuple(
-            Caption(text.strip(), round(score, 4), length)
-            for text, score, length in zip(texts, scores, lengths, strict=True)
+            Caption(_whole_words(head, text), round(score, 4), length, n < length - 1)
+            for text, head, score, length, n in zip(
+                texts, begun, found.scores[row].tolist(), lengths, kept, strict=True
+            )
         )
 
     def _sounds(self, events: Tensor | None, row: int, clip: Encoded) -> tuple[Sound, ...]:
@@ -225,3 +251,10 @@ class Captioner:
             )
             for t, value in enumerate(values)
         )
+
+
+def _whole_words(head: str, text: str) -> str:
+    """The words of ``text`` of which all is in ``head``, its beginning; the first in any case."""
+    words = text.split()
+    whole = [one for one, other in zip(head.split(), words, strict=False) if one == other]
+    return " ".join(words[: max(1, len(whole))])

@@ -29,6 +29,8 @@ class AnyCaptioner(Protocol):
     sample_rate: int
     frame_s: float
     card: dict[str, object]
+    defaults: GenerationOptions
+    """What holds where a request says nothing; none of it None."""
 
     def check(self, options: GenerationOptions) -> None:
         """Raise OptionsError if the options cannot be met; thread-safe."""

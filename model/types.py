@@ -105,7 +105,7 @@ class GenerationOptions:
     num_captions: int = 1
     """1 to ``num_beams``: alternatives, best first."""
     max_new_tokens: int | None = None
-    """1 to ``MAX_NEW_TOKENS``."""
+    """1 to ``MAX_NEW_TOKENS``: a longer sentence is cut, at a whole word."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,9 @@ class Caption:
     score: float
     """Mean log-probability per generated token (end-of-sentence included)."""
     tokens: int
-    """Generated tokens, end-of-sentence included."""
+    """Generated tokens, end-of-sentence included, and those that were cut off."""
+    truncated: bool = False
+    """Whether the sentence goes on; the score is that of the whole one."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from logging import getLogger
 from types import FrameType
 
 import uvicorn
@@ -17,10 +21,14 @@ from service import logging, problems
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.page import add_page
+from service.proxy import BehindProxy
 from service.routes import add_routes
-from service.settings import Settings
+from service.settings import Settings, misspelt
 from service.version import version
 
+_log = getLogger(__name__)
+_NO_PORT = 3
+"""uvicorn's exit code."""
 # For what is left when the engine is done: writing the last answers out.
 _LAST_WORDS_S = 2
 
@@ -49,11 +57,13 @@ def create_app(settings: Settings, captioner: AnyCaptioner) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirect would lead past a proxy's prefix, and lose what was sent.
+        redirect_slashes=False,
     )
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.engine = engine
-    add_routes(app, settings)
+    add_routes(app, settings, captioner.defaults)
     add_page(app)
     problems.install(app)
     if settings.cors_origins:
@@ -64,6 +74,7 @@ def create_app(settings: Settings, captioner: AnyCaptioner) -> FastAPI:
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Server-Timing", "Retry-After"],
         )
+    app.add_middleware(BehindProxy, root_path=settings.root_path)
     # Added last, so that it is the outermost.
     app.add_middleware(RequestContext, observe=metrics.request, on_error=problems.problem_response)
     return app
@@ -81,6 +92,21 @@ class Server(uvicorn.Server):
         self._engine = engine
         self._draining = False
         self.exit_code = 0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; at ``::`` for IPv4 too, which asyncio's own sockets leave out."""
+        if not (_is_any_ipv6(self.config.host) and socket.has_dualstack_ipv6()):
+            await super().startup(sockets)
+            return
+        try:
+            listener = socket.create_server(
+                (self.config.host, self.config.port), family=socket.AF_INET6, dualstack_ipv6=True
+            )
+        except OSError as error:
+            _log.error(error)
+            sys.exit(_NO_PORT)
+        await super().startup([listener])
+        self._log_started_message([listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to drain; replaces a handler that would end the process with the signal."""
@@ -111,6 +137,8 @@ def serve(settings: Settings, captioner: AnyCaptioner) -> int:
     model thread died. A port that cannot be had ends the process with uvicorn's code 3.
     """
     logging.configure(settings.log_format, settings.log_level)
+    for warning in misspelt():
+        _log.warning(warning)
     app = create_app(settings, captioner)
     config = uvicorn.Config(
         app,
@@ -120,6 +148,7 @@ def serve(settings: Settings, captioner: AnyCaptioner) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # ``BehindProxy`` reads them
         # Longer than a balancer keeps its idle connections, so that it is the one to close them.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_LAST_WORDS_S,
@@ -127,3 +156,10 @@ def serve(settings: Settings, captioner: AnyCaptioner) -> int:
     server = Server(config, app.state.engine)
     server.run()
     return server.exit_code
+
+
+def _is_any_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) == ipaddress.IPv6Address("::")
+    except ValueError:  # a name
+        return False

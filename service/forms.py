@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -21,12 +21,12 @@ from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions
 
 def _is_file(value: object) -> UploadFile:
     if not isinstance(value, UploadFile):
-        raise ValueError("send it as a file: a part with a filename")
+        raise ValueError("send it as a file, in the body")
     return value
 
 
 def _not_null(schema: JsonDict) -> None:
-    """A form has no null: what is not set is not sent."""
+    """A form has no null: what is not set is not sent; ``Form.schema_of`` knows the default."""
     del schema["default"]
     either = schema.pop("anyOf")
     assert isinstance(either, list)
@@ -58,10 +58,10 @@ class Form(BaseModel):
         None,
         ge=1,
         le=MAX_NEW_TOKENS,
-        description="Length cap of a caption. Default: the checkpoint's.",
+        description="Most tokens of a caption; a longer sentence is cut, at a whole word. "
+        "Default: the checkpoint's.",
         json_schema_extra=_not_null,
     )
-
     events: bool = Field(False, description="Whether to say when each sound is heard.")
 
     @field_validator("num_captions")
@@ -71,6 +71,19 @@ class Form(BaseModel):
         if beams is not None and value > beams:
             raise ValueError(f"must be at most num_beams, which is {beams}")
         return value
+
+    @classmethod
+    def texts(cls) -> set[str]:
+        """Names of the options: of all fields but the files."""
+        return {name for name, field in cls.model_fields.items() if field.annotation != UploadFile}
+
+    @classmethod
+    def schema_of(cls, defaults: GenerationOptions) -> dict[str, Any]:
+        """The JSON schema, with the defaults of the checkpoint that is served."""
+        schema = cls.model_json_schema()
+        for name in ("num_beams", "max_new_tokens"):
+            schema["properties"][name]["default"] = getattr(defaults, name)
+        return schema
 
     @property
     def options(self) -> GenerationOptions:

@@ -96,12 +96,13 @@ async def problem_response(request: Request, error: Exception) -> JSONResponse:
     record: Record = request.state.record
     if isinstance(error, HTTPException):  # the router's own: no such path, no such method
         phrase = HTTPStatus(error.status_code).phrase
+        docs = f"{request.scope.get('root_path', '')}/docs"
         record.problem = phrase.lower().replace(" ", "-")
         problem = Problem(
             type="about:blank",
             title=phrase,
             status=error.status_code,
-            detail=f"{error.detail}; the routes are listed at /docs",
+            detail=f"{error.detail}; the routes are listed at {docs}",
             request_id=record.id,
         )
         headers = dict(error.headers or {})

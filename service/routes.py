@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import platform
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from engine.engine import Engine, before, dtype_name
 from engine.errors import NotReady, WorkerDied
+from model.types import GenerationOptions
 from service import examples, problems, schemas
 from service.errors import Unauthorized
 from service.forms import CaptionForm, DifferenceForm, Form
@@ -31,9 +32,10 @@ from service.version import version
 T = TypeVar("T")
 
 
-def add_routes(app: FastAPI, settings: Settings) -> None:
+def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) -> None:
     """Give the app its endpoints; keys, where there are any, guard the two that compute.
 
+    ``defaults`` are the checkpoint's, for the documentation.
     What was not asked for, as the reverse or a sound's events, stays unset and out of an answer.
     """
     inference = APIRouter(
@@ -43,29 +45,35 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
     inference.post(
         "/caption",
         responses=_answers(examples.CAPTION, refusals),
-        openapi_extra=_body(CaptionForm),
+        openapi_extra=_body(CaptionForm, defaults),
         response_model_exclude_unset=True,
     )(caption)
     inference.post(
         "/difference",
         responses=_answers(examples.DIFFERENCE, refusals),
-        openapi_extra=_body(DifferenceForm),
+        openapi_extra=_body(DifferenceForm, defaults),
         response_model_exclude_unset=True,
     )(difference)
     app.include_router(inference)
 
     operations = APIRouter(tags=["operations"])
+
+    def get(path: str, endpoint: Callable[..., Any], **described: Any) -> None:
+        operations.head(path, include_in_schema=False)(endpoint)  # the server sends no body
+        operations.get(path, **described)(endpoint)
+
     dead = _answers(examples.HEALTH, [WorkerDied])
     unready = _answers(examples.HEALTH, [NotReady, WorkerDied])
-    operations.get("/livez", responses=dead)(livez)
-    operations.get("/readyz", responses=unready)(readyz)
-    operations.get("/healthz", responses=unready)(readyz)
-    operations.get("/info", responses=_answers(examples.INFO))(info)
-    operations.get(
+    get("/livez", livez, responses=dead)
+    get("/readyz", readyz, responses=unready)
+    get("/healthz", readyz, responses=unready)
+    get("/info", info, responses=_answers(examples.INFO))
+    get(
         "/metrics",
+        exposition,
         response_class=PlainTextResponse,
         responses=_answers(examples.METRICS, media_type="text/plain"),
-    )(exposition)
+    )
     app.include_router(operations)
 
 
@@ -146,9 +154,9 @@ def _answers(
     return {200: success, **problems.responses(refusals)}
 
 
-def _body(kind: type[Form]) -> dict[str, Any]:
+def _body(kind: type[Form], defaults: GenerationOptions) -> dict[str, Any]:
     """The form's OpenAPI description: the route reads its body itself, while it streams."""
-    content = {"multipart/form-data": {"schema": kind.model_json_schema()}}
+    content = {"multipart/form-data": {"schema": kind.schema_of(defaults)}}
     return {"requestBody": {"required": True, "content": content}}
 
 

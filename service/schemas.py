@@ -11,7 +11,11 @@ class Alternative(BaseModel):
     """A further caption."""
 
     caption: str
-    score: float = Field(description="Mean log-probability per generated token.")
+    score: float = Field(description="Mean log-probability per token of the whole sentence.")
+    truncated: bool = Field(
+        description="Whether the sentence is longer than `max_new_tokens`, and the caption its "
+        "beginning, up to a whole word."
+    )
 
 
 class Audio(BaseModel):
@@ -68,11 +72,9 @@ class Frame(BaseModel):
     )
 
 
-class Captioned(BaseModel):
+class Captioned(Alternative):
     """The best caption, its alternatives and the sounds, best first."""
 
-    caption: str
-    score: float = Field(description="Mean log-probability per generated token.")
     alternatives: list[Alternative]
     sounds: list[Sound] = Field(
         description="Up to ten kinds of sound that are heard, or for a difference new, best "

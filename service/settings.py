@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,13 +17,15 @@ from engine.settings import MIB, EngineSettings, cores
 
 BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "default"
 """The checkpoint that comes with the source tree."""
+_PREFIX = "AUDIODIFF_"
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 class Settings(BaseSettings):
     """One field per variable ``AUDIODIFF_<FIELD>``; an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AUDIODIFF_", env_ignore_empty=True, frozen=True, extra="forbid"
+        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
     )
 
     model: Path = Field(BUNDLED, description="Directory of the checkpoint to serve.")
@@ -33,6 +39,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    root_path: str = Field(
+        "", description="Path prefix that a proxy takes off before it asks the service, as /audio."
+    )
     max_batch_size: int = Field(
         EngineSettings.max_batch_size,
         ge=1,
@@ -113,6 +122,19 @@ class Settings(BaseSettings):
             return tuple(part for part in map(str.strip, value.split(",")) if part)
         return value
 
+    @field_validator("root_path")
+    @classmethod
+    def _as_prefix(cls, value: str) -> str:
+        """Without the slash at the end, which the paths begin with."""
+        if value and not value.startswith("/"):
+            raise ValueError(f"must begin with a slash: /{value}")
+        return value.rstrip("/")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_write_them(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_origin, value))
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -129,3 +151,38 @@ class Settings(BaseSettings):
         return EngineSettings(
             **{one.name: getattr(self, one.name) for one in fields(EngineSettings)}
         )
+
+
+def misspelt(also: Collection[str] = ()) -> list[str]:
+    """What to say of variables that look like settings and are none, ``also`` excepted."""
+    known = [f"{_PREFIX}{name}".upper() for name in Settings.model_fields]
+    said = []
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(_PREFIX) and variable.upper() not in {*known, *also}:
+            near = difflib.get_close_matches(variable.upper(), known, 1, 0.8)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            said.append(f"{variable} is not a setting and is ignored{hint}")
+    return said
+
+
+def _origin(text: str) -> str:
+    """As browsers write it: no path, small letters, no port where it is the usual one.
+
+    Raises ValueError for what no browser sends.
+    """
+    if text in ("*", "null"):
+        return text
+    url = urlsplit(text.lower())
+    try:
+        host = (url.hostname or "").encode("idna").decode()
+        port = url.port
+    except ValueError:  # UnicodeError is one
+        host = ""
+    beyond = (url.path.strip("/"), url.query, url.fragment, url.username)
+    if not (url.scheme and host) or any(beyond) or "*" in host:
+        raise ValueError(
+            f"{text} is no origin: write it as https://example.org or http://host:8080"
+        )
+    host = f"[{host}]" if ":" in host else host
+    usual = port in (None, _USUAL_PORTS.get(url.scheme))
+    return f"{url.scheme}://{host}" + ("" if usual else f":{port}")

@@ -1,14 +1,15 @@
-"""Multipart bodies: cut off while they stream in, then validated."""
+"""Multipart bodies: cut off while they stream in, then validated, with the query's options."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -22,10 +23,23 @@ _MAX_TEXT_BYTES = 1024
 
 
 class _Parser(MultiPartParser):
-    """Knows whether the closing boundary was seen; files stay in memory, which is bounded."""
+    """Knows whether the closing boundary was seen; files stay in memory, which is bounded.
+
+    A part is a file unless its name is among ``texts``: not every client names a file (or it does
+    so as ``filename*``, which is not read), and bytes under a wrong name are to be told of it.
+    """
 
     complete = False
     spool_max_size = 0  # no limit
+    texts: Collection[str] = ()
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        _, given = parse_options_header(part.content_disposition)
+        name = given.get(b"name", b"").decode(errors="replace")
+        if part.content_disposition and name not in self.texts and b"filename" not in given:
+            part.content_disposition += b'; filename=""'
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         self.complete = True
@@ -35,6 +49,8 @@ class _Parser(MultiPartParser):
 async def read_form(request: Request, kind: type[F], max_bytes: int) -> AsyncGenerator[F]:
     """The validated form of a request; its files are closed on leaving.
 
+    What the query string says counts as the fields of the form do; an empty one says nothing.
+
     Raises BodyTooLarge, MalformedBody, RequestValidationError (the field is named) and
     Starlette's ClientDisconnect.
     """
@@ -42,9 +58,9 @@ async def read_form(request: Request, kind: type[F], max_bytes: int) -> AsyncGen
         raise MalformedBody("send the audio as multipart/form-data (curl -F, a FormData object)")
     if announced(request, max_bytes) > max_bytes:
         raise _too_large(max_bytes)
-    form = await _parse(request, max_bytes)
+    form = await _parse(request, kind, max_bytes)
     try:
-        yield _validate(form, kind)
+        yield _validate([*request.query_params.multi_items(), *form.multi_items()], kind)
     finally:
         await form.close()
 
@@ -55,7 +71,7 @@ def announced(request: Request, otherwise: int) -> int:
     return int(length) if length.isdecimal() else otherwise
 
 
-async def _parse(request: Request, max_bytes: int) -> FormData:
+async def _parse(request: Request, kind: type[Form], max_bytes: int) -> FormData:
     async def body() -> AsyncGenerator[bytes]:
         received = 0
         async with aclosing(request.stream()) as stream:
@@ -76,6 +92,7 @@ async def _parse(request: Request, max_bytes: int) -> FormData:
             max_fields=_MAX_PARTS,
             max_part_size=_MAX_TEXT_BYTES,
         )
+        parser.texts = kind.texts()
         try:
             return await parser.parse()
         except MultiPartException as error:
@@ -90,11 +107,14 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
     )
 
 
-def _validate(form: FormData, kind: type[F]) -> F:
+def _validate(fields: Iterable[tuple[str, str | UploadFile]], kind: type[F]) -> F:
     values: dict[str, str | UploadFile] = {}
-    for name, value in form.multi_items():
+    for name, value in fields:
+        if value == "" and name in kind.texts():
+            continue
         if name in values:
-            raise RequestValidationError([{"loc": (name,), "msg": "given more than once"}])
+            message = "given more than once; give it once, in the form or in the query string"
+            raise RequestValidationError([{"loc": (name,), "msg": message}])
         values[name] = value
     try:
         return kind.model_validate(values)

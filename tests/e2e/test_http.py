@@ -88,9 +88,10 @@ def test_caption(shared: Service) -> None:
         "id": response.headers["x-request-id"],
         "caption": "sound 7",
         "score": -0.25,
+        "truncated": False,
         "alternatives": [
-            {"caption": "sound 7, take 1", "score": -0.5},
-            {"caption": "sound 7, take 2", "score": -0.75},
+            {"caption": "sound 7, take 1", "score": -0.5, "truncated": False},
+            {"caption": "sound 7, take 2", "score": -0.75, "truncated": False},
         ],
         "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
         "audio": {"duration_s": 2.5, "sample_rate": 44100, "channels": 2, "format": "json"},
@@ -110,6 +111,65 @@ def test_options_reach_the_model(shared: Service) -> None:
     assert (options.num_beams, options.num_captions, options.max_new_tokens) == (None, 1, None)
 
 
+def test_options_may_stand_in_the_query_string(shared: Service) -> None:
+    file = {"file": ("a", clip(7))}
+    query = {"num_beams": "5", "events": "true"}
+    answer = shared.http.post("/caption", params=query, files=file, data={"num_captions": "2"})
+    assert "events" in answer.json()["sounds"][0]
+    _, options = shared.captioner.described[-1]
+    assert (options.num_beams, options.num_captions) == (5, 2)
+    pair = {"input": ("a", clip(18)), "reference": ("b", clip(19))}
+    assert "reverse" in shared.http.post("/difference?both=true", files=pair).json()
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "says"),
+    [
+        ("num_beams=99", {}, "num_beams: Input should be less than or equal to 8"),
+        ("nun_beams=2", {}, "nun_beams: "),
+        ("file=a.wav", {}, "file: given more than once"),
+        ("num_beams=2", {"num_beams": "2"}, "num_beams: given more than once"),
+        ("num_beams=2&num_beams=2", {}, "num_beams: given more than once"),
+    ],
+)
+def test_a_query_that_is_wrong_is_named(
+    shared: Service, query: str, form: dict[str, str], says: str
+) -> None:
+    file = {"file": ("a", clip(1))}
+    assert_problem(shared.http.post(f"/caption?{query}", files=file, data=form), 422, says=says)
+
+
+def test_an_option_without_a_value_is_not_given(shared: Service) -> None:
+    empty = {"num_beams": "", "num_captions": "", "max_new_tokens": "", "events": "", "both": ""}
+    assert shared.difference(clip(18), clip(19), **empty).status_code == 200
+    _, options = shared.captioner.described[-1]
+    assert (options.num_beams, options.num_captions, options.max_new_tokens) == (None, 1, None)
+    response = shared.http.post("/caption?num_beams=&events", files={"file": ("a", clip(1))})
+    assert response.status_code == 200
+    assert_problem(shared.caption(clip(1), surprise=""), 422, says="surprise: ")
+
+
+def test_what_the_documentation_fills_in_is_what_holds_without_it(shared: Service) -> None:
+    operation = shared.http.get("/openapi.json").json()["paths"]["/caption"]["post"]
+    schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+    fields = {name: it["default"] for name, it in schema["properties"].items() if name != "file"}
+    form = {name: json.dumps(value) for name, value in fields.items()}
+    assert shared.caption(clip(7), **form).status_code == 200
+    assert shared.captioner.described[-1][1] == shared.captioner.defaults
+
+
+@pytest.mark.parametrize("disposition", ["", "; filename*=UTF-8''a%20b.wav", '; filename=""'])
+def test_a_file_needs_no_name(shared: Service, disposition: str) -> None:
+    file = clip(7) + b" " * 5000
+    named = multipart(file=file)
+    body = named.replace(b'; filename="a"', disposition.encode())
+    assert body != named
+    response = shared.http.post("/caption", headers=MULTIPART, content=body)
+    assert response.json()["caption"] == "sound 7"
+    wrong = shared.http.post("/caption", headers=MULTIPART, content=body.replace(b"file", b"clip"))
+    assert_problem(wrong, 422, says="clip: ")
+
+
 def test_difference(shared: Service) -> None:
     response = shared.difference(clip(8, 2.0), clip(9, 1.0))
     assert response.status_code == 200
@@ -119,6 +179,7 @@ def test_difference(shared: Service) -> None:
         "id": response.headers["x-request-id"],
         "caption": "sound 8 without 9",
         "score": -0.25,
+        "truncated": False,
         "alternatives": [],
         "sounds": [{"label": "Dog", "score": 0.87}],
         "timeline": [
@@ -137,9 +198,11 @@ def test_both_directions(shared: Service) -> None:
     body = shared.difference(clip(8), clip(9), both="true", num_captions=2).json()
     assert body["caption"] == "sound 8 without 9"
     reverse = body["reverse"]
-    assert set(reverse) == {"caption", "score", "alternatives", "sounds", "timeline"}
+    said = {"caption", "score", "truncated", "alternatives", "sounds", "timeline"}
+    assert set(reverse) == said
     assert reverse["caption"] == "sound 9 without 8"
-    assert reverse["alternatives"] == [{"caption": "sound 9 without 8, take 1", "score": -0.5}]
+    [alternative] = reverse["alternatives"]
+    assert (alternative["caption"], alternative["score"]) == ("sound 9 without 8, take 1", -0.5)
     assert len(reverse["timeline"]) == 2
 
 
@@ -248,9 +311,7 @@ def test_parts_that_are_missing_doubled_or_no_files(shared: Service) -> None:
     assert_problem(
         post("/difference", files={"input": file}), 422, says="reference: Field required"
     )
-    assert_problem(
-        post("/caption", files={"x": file}, data={"file": "text"}), 422, says="send it as a file"
-    )
+    assert_problem(post("/caption?file=a.wav", files={"x": file}), 422, says="send it as a file")
     doubled = post("/caption", files=[("file", file), ("file", file)])
     assert_problem(doubled, 422, says="file: given more than once")
     assert_problem(
@@ -263,6 +324,11 @@ def test_no_such_path_or_method(shared: Service) -> None:
     response = shared.http.get("/caption")
     assert_problem(response, 405)
     assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/caption/", "/livez/", "/docs/"])
+def test_no_slash_is_added_or_taken_off(shared: Service, path: str) -> None:
+    assert_problem(shared.http.get(path, follow_redirects=False), 404)
 
 
 def test_a_fault_of_our_own_tells_nothing_and_harms_no_neighbour(
@@ -399,7 +465,7 @@ def test_api_keys() -> None:
 
 def test_cors() -> None:
     asks = {"origin": "https://a.example", "access-control-request-method": "POST"}
-    with running(cors_origins="https://a.example") as service:
+    with running(cors_origins="https://A.example/") as service:
         preflight = service.http.options("/caption", headers=asks)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
@@ -473,6 +539,24 @@ def test_pages_for_people_and_machines(shared: Service) -> None:
     assert shared.http.get("/openapi.json").json()["openapi"].startswith("3.")
 
 
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/healthz", "/info", "/metrics", "/", "/docs", "/openapi.json"]
+)
+def test_head_is_get_without_the_body(shared: Service, path: str) -> None:
+    head, get = shared.http.head(path), shared.http.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_below_a_proxys_prefix() -> None:
+    with running(root_path="/audio") as service:
+        assert service.http.get("/openapi.json").json()["servers"] == [{"url": "/audio"}]
+        assert service.caption(clip(5)).json()["caption"] == "sound 5"
+        assert service.metric("requests_total", endpoint="/caption", status="200") == 1
+        elsewhere = service.http.get("/openapi.json", headers={"x-forwarded-prefix": "/other"})
+        assert elsewhere.json()["servers"] == [{"url": "/other"}]
+
+
 def test_metrics_equal_what_was_sent() -> None:
     with running() as service:
         threads = [
@@ -544,3 +628,12 @@ def test_a_dead_model_thread_ends_the_process_with_1() -> None:
     with serving() as process:
         assert_problem(process.caption(clip(FATAL)), 500, says="once more")
         assert process.child.wait(WAIT_S) == 1
+
+
+def test_every_address_is_those_of_both_families_and_a_misspelt_setting_is_told_of() -> None:
+    with serving(host="::", max_queu=3) as process:
+        port = process.http.base_url.port
+        assert process.http.base_url.host == "::"
+        for address in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{address}:{port}/livez").status_code == 200
+        assert any("did you mean AUDIODIFF_MAX_QUEUE?" in line for line in process.log)

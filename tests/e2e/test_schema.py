@@ -74,8 +74,8 @@ def called(operation: APIOperation, mode: GenerationMode) -> set[int]:
 
 def told(body: dict[str, object], mode: GenerationMode) -> bool:
     """Whether the document tells how this body is to be answered."""
-    if mode is GenerationMode.NEGATIVE:  # a form has no way to send an empty list
-        return [] not in body.values()
+    if mode is GenerationMode.NEGATIVE:  # a form cannot send an empty list, and "" says nothing
+        return not any(value in ([], "") for value in body.values())
     captions, beams = body.get("num_captions", 1), body.get("num_beams", BEAMS)
     assert isinstance(captions, int)
     assert isinstance(beams, int)

@@ -46,6 +46,7 @@ class FakeCaptioner:
     sample_rate = RATE
     frame_s = 0.5
     card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
+    defaults = GenerationOptions(OWN_BEAMS, 1, 60)
 
     def __init__(self) -> None:
         self.warm = threading.Event()
@@ -65,15 +66,16 @@ class FakeCaptioner:
     def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
         try:
             file = json.loads(data)
-        except ValueError as error:
+            number, seconds, wanted = file["number"], file["seconds"], file["error"]
+        except (ValueError, TypeError, KeyError) as error:
             raise errors.UnsupportedFormat("not audio; send WAV or FLAC") from error
-        if file["error"]:
-            raise getattr(errors, file["error"])("as the file asks")
-        if file["seconds"] > limits.max_seconds:
+        if wanted:
+            raise getattr(errors, wanted)("as the file asks")
+        if seconds > limits.max_seconds:
             raise errors.AudioTooLong(f"longer than {limits.max_seconds} s; cut it")
-        self.prepared.append(file["number"])
-        samples = torch.full((round(file["seconds"] * RATE),), float(file["number"]))
-        return Waveform(samples, RATE, SourceInfo(file["seconds"], 44100, 2, "json"))
+        self.prepared.append(number)
+        samples = torch.full((round(seconds * RATE),), float(number))
+        return Waveform(samples, RATE, SourceInfo(seconds, 44100, 2, "json"))
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         self.threads.add(threading.current_thread().name)

@@ -45,7 +45,7 @@ def listening(
     address = None
     for line in child.stderr:
         log.append(line)
-        if found := re.search(r"running on (http://[\d.:]+)", line):
+        if found := re.search(r"running on (http://[\d.:\[\]]+)", line):
             address = found[1]
             break
     assert address, "".join(log)

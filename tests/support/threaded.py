@@ -29,7 +29,8 @@ class _Server(uvicorn.Server):
 def in_thread(captioner: Any, **settings: Any) -> Iterator[int]:
     """Its port. At the end the captioner's gates are opened, and the service stops."""
     app = create_app(Settings(**{"decode_workers": 2, **settings}), captioner)
-    server = _Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, proxy_headers=False)
+    server = _Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("docs/data-flow.md", "docs/decisions.md", "CONTRIBUTING.md", "README.md")
+DOCUMENTS = (
+    "docs/data-flow.md",
+    "docs/decisions.md",
+    "docs/security.md",
+    "CONTRIBUTING.md",
+    "README.md",
+)
 CODE = re.compile(r"`((?:cli|engine|model|service|training|tests|benchmarks|deploy)/[\w./-]+)`")
 
 

@@ -13,6 +13,7 @@ import yaml
 from fastapi import FastAPI
 
 from cli import main as audiodiff
+from model.types import GenerationOptions
 from service.page import add_page
 from service.routes import add_routes
 from service.settings import BUNDLED, Settings
@@ -65,14 +66,14 @@ def test_every_setting_stands_there_with_its_default() -> None:
 
     stand = {variable: default for variable, default, _ in table("Settings")}
     assert stand == {
-        f"`AUDIODIFF_{name.upper()}`": "empty" if field.default == () else shown(name)
+        f"`AUDIODIFF_{name.upper()}`": "empty" if field.default in ((), "") else shown(name)
         for name, field in Settings.model_fields.items()
     }
 
 
 def test_every_route_stands_there() -> None:
     app = FastAPI(docs_url=None, redoc_url=None)
-    add_routes(app, Settings())
+    add_routes(app, Settings(), GenerationOptions())
     add_page(app)
     stand = {path for cells in table("API") for path in re.findall(r"(/[\w.]*)`", cells[0])}
     served = set(app.openapi()["paths"])

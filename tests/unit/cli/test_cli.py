@@ -78,9 +78,8 @@ class Watched(HearingCaptioner):
 
 @pytest.fixture(autouse=True)
 def _unset_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"AUDIODIFF_{name.upper()}", raising=False)
-    monkeypatch.delenv("AUDIODIFF_API_KEY", raising=False)
+    for name in [name for name in os.environ if name.startswith("AUDIODIFF_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -405,7 +404,8 @@ def test_json_has_a_line_per_file_and_one_for_an_error(capsys: Capture, tmp_path
         "path": file,
         "caption": "sound 1",
         "score": -0.25,
-        "alternatives": [{"caption": "sound 1, take 1", "score": -0.5}],
+        "truncated": False,
+        "alternatives": [{"caption": "sound 1, take 1", "score": -0.5, "truncated": False}],
         "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
         "audio": {"duration_s": 1.0, "sample_rate": RATE, "channels": 1, "format": "wav"},
         "model": {"name": "fake", "revision": "0123abcd"},
@@ -421,6 +421,39 @@ def test_a_name_that_is_not_utf_8_is_printed_as_it_is(
     Path(os.fsdecode(name)).write_bytes(Path(_wav(tmp_path / "a.wav", 1)).read_bytes())
     assert audiodiff.main(["caption", os.fsdecode(name)]) == 0
     assert capfdbinary.readouterr().out.startswith(name + b": sound 1")
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_a_name_that_the_terminal_lacks_letters_for_stops_nothing(
+    encoding: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, seconds in (("\u96e8.wav", 1), ("z.wav", 2)):
+        _wav(Path(name), seconds)
+    out, err = io.BytesIO(), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding, errors="strict"))
+    assert audiodiff.main(["caption", "\u96ea.wav", "\u96e8.wav", "z.wav"]) == 1
+    sys.stderr.flush()
+    assert out.getvalue().decode(encoding).splitlines() == ["?.wav: sound 1", "z.wav: sound 2"]
+    assert err.getvalue().decode(encoding) == "?.wav: No such file or directory\n"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_what_is_passed_over_or_misspelt_is_told_of(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = _wav(tmp_path / "a.wav", 1)
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.setenv("AUDIODIFF_DEVISE", "cuda")
+    monkeypatch.setenv("AUDIODIFF_API_KEY", "of another service")
+    assert audiodiff.main(["caption", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{file}: sound 1\n"
+    passed_over, misspelt = err.splitlines()
+    assert f"{tmp_path}/notes.txt" in passed_over
+    assert misspelt.endswith("did you mean AUDIODIFF_DEVICE?")
 
 
 @pytest.mark.usefixtures("loaded")
@@ -464,7 +497,8 @@ def test_both_directions(capsys: Capture, tmp_path: Path) -> None:
         {"start_s": 0.5, "end_s": 1.0, "kept": None},
     ]
     dog = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.0, "end_s": 0.5}]}
-    said = {"score": -0.25, "alternatives": [], "sounds": [dog], "timeline": timeline}
+    said = {"score": -0.25, "truncated": False, "alternatives": [], "sounds": [dog]}
+    said["timeline"] = timeline
     twice = [{"start_s": 0.0, "end_s": 0.25}, {"start_s": 0.5, "end_s": 1.0}]
     facts = {"sample_rate": RATE, "channels": 1, "format": "wav"}
     assert json.loads(line) == {

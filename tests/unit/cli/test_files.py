@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import files
+from model.audio.containers import CONTAINERS
 from model.errors import AudioTooLarge, UnsupportedFormat
 
 
@@ -44,11 +45,32 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_what_an_argument_means(argument: str, found: list[str]) -> None:
-    assert files.find([argument]) == found
+    assert files.find([argument]).files == found
+
+
+@pytest.mark.usefixtures("tree")
+def test_each_kind_that_is_heard_is_found(tmp_path: Path) -> None:
+    named = [f"{container.name}" for container in CONTAINERS]
+    for ending in (*named, "amr", "mpga", "m4v"):
+        (tmp_path / "kinds" / f"a.{ending}").parent.mkdir(exist_ok=True)
+        (tmp_path / "kinds" / f"a.{ending}").touch()
+    assert files.find(["kinds"]).passed_over == []
+
+
+@pytest.mark.usefixtures("tree")
+def test_files_that_are_passed_over_are_named() -> None:
+    found = files.find([".", "noise"])
+    assert found.passed_over == ["noise", "notes.txt", "none/notes.txt"]
+    assert found.remark
+    assert "names are not those of audio files: noise, notes.txt, none/notes.txt;" in found.remark
+    assert files.find(["sub", "noise", "-"]).remark is None
+    many = files.Found([], [f"{number}.txt" for number in range(25)])
+    assert many.remark
+    assert "18.txt, 19.txt and 5 more; name" in many.remark
 
 
 def test_arguments_keep_their_order_and_absolute_patterns_work(tree: Path) -> None:
-    assert files.find(["noise", f"{tree}/*.wav", "-", "sub/deep", "noise"]) == [
+    assert files.find(["noise", f"{tree}/*.wav", "-", "sub/deep", "noise"]).files == [
         "noise", f"{tree}/b.wav", f"{tree}/what?.wav", "-", "sub/deep/d.opus", "noise",
     ]  # fmt: skip
 
@@ -64,7 +86,7 @@ def test_a_folder_that_may_not_be_searched_is_not_passed_over(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert files.find(["sub"]) == ["sub/c.flac", "sub/deep"]
+    assert files.find(["sub"]).files == ["sub/c.flac", "sub/deep"]
     with pytest.raises(PermissionError):
         files.open_clip("sub/deep", {})
     assert tree.is_dir()

@@ -19,8 +19,9 @@ from engine.captioner import Captioner
 from model.audio import DecodeLimits
 from model.captioner import CaptionerModel
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
-from model.types import Difference, Encoded, GenerationOptions, Waveform
+from model.types import Difference, Encoded, GenerationOptions, Sequences, Waveform
 from tests.support.audio import by_soundfile
+from training.captions.tokenizer import train_tokenizer
 
 MakeWaveform = Callable[..., Waveform]
 
@@ -148,7 +149,7 @@ def test_tokens_and_score_are_the_decoders(
     assert description.best.tokens == tokens.index(2)
     assert description.best.score == pytest.approx(float(found.scores), abs=1e-4)
     words = captioner.tokenizer.convert_ids_to_tokens(tokens[1 : tokens.index(2)])
-    assert description.best.text == " ".join(words)
+    assert description.best.text == " ".join(words[: search["max_length"] - 4])
     assert len(description.captions) == 1
 
 
@@ -191,8 +192,108 @@ def test_options_in_range(
 ) -> None:
     [found] = captioner.caption([make_waveform(400)], GenerationOptions(**options))
     assert len(found.captions) == options.get("num_captions", 1)
-    assert all(1 <= c.tokens <= options.get("max_new_tokens", 12) for c in found.captions)
+    words = [len(c.text.split()) for c in found.captions]  # each of one token
+    assert all(1 <= each <= options.get("max_new_tokens", 10) for each in words)
     assert all(c.score < 0 for c in found.captions)
+
+
+# -- captions that are cut ---------------------------------------------------------------------
+
+
+def test_a_caption_of_few_tokens_is_the_beginning_of_the_sentence_and_says_so(
+    make_model: Callable[..., CaptionerModel],
+    make_captioner: Callable[..., Captioner],
+    make_waveform: MakeWaveform,
+) -> None:
+    model = make_model()
+    model.decoder.bart.final_logits_bias[:, 2] = 5  # its sentences end
+    captioner = make_captioner(model)
+    clips = [make_waveform(1600, seed) for seed in range(8)]
+    sentences = [each.best for each in captioner.caption(clips, GenerationOptions(1))]
+    assert len({len(sentence.text.split()) for sentence in sentences}) > 2
+    assert not any(sentence.truncated for sentence in sentences)
+    for most in range(1, 11):
+        found = captioner.caption(clips, GenerationOptions(1, max_new_tokens=most))
+        for sentence, cut in zip(sentences, (each.best for each in found), strict=True):
+            words = sentence.text.split()
+            assert cut.text == " ".join(words[:most])
+            assert cut.truncated == (most < len(words))
+            assert cut.score == sentence.score
+
+
+def test_a_sentence_that_does_not_end_is_cut_where_the_checkpoint_says(
+    captioner: Captioner, make_waveform: MakeWaveform, search: dict[str, Any]
+) -> None:
+    [found] = captioner.caption([make_waveform(1600)])
+    assert (len(found.best.text.split()), found.best.truncated) == (search["max_length"] - 4, True)
+
+
+def test_the_default_options_are_those_that_hold_without_any(
+    captioner: Captioner, make_waveform: MakeWaveform, search: dict[str, Any]
+) -> None:
+    own = captioner.defaults
+    assert own == GenerationOptions(search["num_beams"], 1, search["max_length"] - 4)
+    clips = [make_waveform(1600, seed) for seed in range(4)]
+    assert captioner.caption(clips, own) == captioner.caption(clips)
+
+
+@pytest.fixture
+def saying(
+    model: CaptionerModel, make_captioner: Callable[..., Captioner], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, bool], tuple[Captioner, int]]:
+    """A captioner whose words are of several tokens each, and which says this; its tokens."""
+
+    def make(sentence: str, unended: bool) -> tuple[Captioner, int]:
+        captioner = make_captioner(model)
+        captioner.tokenizer = train_tokenizer(["a dog"] * 2, 262)
+        words = captioner.tokenizer(sentence)["input_ids"][:-1]
+        ends = torch.tensor([[[*words, 2]]])
+
+        def generate(*_: object, max_new_tokens: int, **__: object) -> Sequences:
+            length = max_new_tokens if unended else len(words)
+            return Sequences(ends[..., : length + 1], torch.tensor([[length]]), torch.zeros(1, 1))
+
+        monkeypatch.setattr(captioner.model.decoder, "generate", generate)
+        return captioner, len(words) - 1
+
+    return make
+
+
+def test_a_caption_ends_at_a_whole_word(
+    saying: Callable[[str, bool], tuple[Captioner, int]], make_waveform: MakeWaveform
+) -> None:
+    sentence = "whistling kettles hiss"
+    captioner, tokens = saying(sentence, False)
+    assert tokens > 12, "several tokens a word"
+    said = []
+    for most in range(1, tokens + 2):
+        [found] = captioner.caption([make_waveform(400)], GenerationOptions(max_new_tokens=most))
+        assert found.best.truncated == (most < tokens)
+        said.append(found.best.text)
+    assert [*dict.fromkeys(said)] == ["whistling", "whistling kettles", sentence]
+    assert said.count(sentence) == 2
+
+
+def test_of_a_sentence_without_an_end_no_half_word_is_said(
+    saying: Callable[[str, bool], tuple[Captioner, int]], make_waveform: MakeWaveform
+) -> None:
+    captioner, _ = saying("whistling kettles hiss and hiss", True)
+    [found] = captioner.caption([make_waveform(400)])
+    assert found.best.truncated
+    assert found.best.text in ("whistling", "whistling kettles")
+
+
+def test_something_is_said_even_if_the_decoder_would_end_at_once(
+    make_model: Callable[..., CaptionerModel],
+    make_captioner: Callable[..., Captioner],
+    make_waveform: MakeWaveform,
+) -> None:
+    model = make_model()
+    model.decoder.bart.final_logits_bias[:, 2] = 1000
+    captioner = make_captioner(model)
+    captioner.generation.min_length = 0
+    [found] = captioner.caption([make_waveform(1600)])
+    assert len(found.best.text.split()) == 1
 
 
 # -- timeline ---------------------------------------------------------------------------------

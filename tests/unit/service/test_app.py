@@ -119,6 +119,23 @@ def test_the_body_is_described_though_the_route_reads_it_itself(app: FastAPI) ->
     assert schema["additionalProperties"] is False
 
 
+def test_the_document_says_the_default_of_each_option(app: FastAPI) -> None:
+    """Swagger's form sends the least value of a field that has no default."""
+    for path, more in (("/caption", {}), ("/difference", {"both": False})):
+        body = app.openapi()["paths"][path]["post"]["requestBody"]
+        schema = body["content"]["multipart/form-data"]["schema"]
+        defaults = {name: it["default"] for name, it in schema["properties"].items()
+                    if it.get("format") != "binary"}  # fmt: skip
+        own = FakeCaptioner.defaults
+        assert defaults == {
+            "num_beams": own.num_beams,
+            "num_captions": 1,
+            "max_new_tokens": own.max_new_tokens,
+            "events": False,
+            **more,
+        }
+
+
 def test_keys_are_in_the_document_only_where_they_are_asked_for(app: FastAPI) -> None:
     assert "security" not in app.openapi()["paths"]["/caption"]["post"]
     guarded = create_app(Settings(api_keys="k"), FakeCaptioner()).openapi()

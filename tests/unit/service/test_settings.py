@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from engine.settings import EngineSettings
-from service.settings import Settings
+from service.settings import Settings, misspelt
 
 # The HTTP contract's list, with its defaults.
 DEFAULTS = {
@@ -15,11 +15,12 @@ DEFAULTS = {
     "dtype": "auto",
     "host": "127.0.0.1",
     "port": 8000,
+    "root_path": "",  # beyond the contract
     "max_batch_size": 32,
     "max_batch_seconds": 320,
     "max_wait_ms": 0,
     "max_queue": 256,
-    "max_queue_mb": 1024,  # beyond the contract
+    "max_queue_mb": 1024,
     "max_queue_seconds": 3600,
     "max_upload_mb": 25,
     "max_audio_seconds": 60,
@@ -83,6 +84,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("decode_workers", 0),
         ("log_format", "xml"),
         ("log_level", "loud"),
+        ("root_path", "audio"),
         ("no_such_setting", 1),
     ],
 )
@@ -107,3 +109,58 @@ def test_upload_limit_in_bytes() -> None:
 def test_the_engine_gets_its_own() -> None:
     assert Settings().engine == EngineSettings()
     assert Settings(max_queue=3, cache_mb=1.5).engine == EngineSettings(max_queue=3, cache_mb=1.5)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("/audio/", "/audio"), ("/a/b", "/a/b"), ("/", "")])
+def test_a_path_prefix_ends_before_the_slash(given: str, meant: str) -> None:
+    assert Settings(root_path=given).root_path == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://a.example/", "https://a.example"),
+        ("HTTPS://A.Example", "https://a.example"),
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:8080/", "http://a.example:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("*", "*"),
+        ("null", "null"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(given: str, sent: str) -> None:
+    assert Settings(cors_origins=given).cors_origins == (sent,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "a.example",
+        "//a.example",
+        "https://",
+        "https://a.example/app",
+        "https://a.example?x",
+        "https://me@a.example",
+        "https://*.example",
+        "https://a.example:port",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    with pytest.raises(ValidationError, match=r"write it as https://example\.org"):
+        Settings(cors_origins=f"https://b.example,{origin}")
+
+
+def test_variables_that_are_no_settings_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_QUEUE", "MAX_QUEU", "API_KEY", "SURPRISE"):
+        monkeypatch.setenv(f"AUDIODIFF_{name}", "1")
+    monkeypatch.setenv("audiodiff_port", "1")  # pydantic takes any case
+    ignored = "is not a setting and is ignored"
+    key = f"AUDIODIFF_API_KEY {ignored}; did you mean AUDIODIFF_API_KEYS?"
+    rest = [
+        f"AUDIODIFF_MAX_QUEU {ignored}; did you mean AUDIODIFF_MAX_QUEUE?",
+        f"AUDIODIFF_SURPRISE {ignored}",
+    ]
+    assert misspelt() == [key, *rest]
+    assert misspelt(also=["AUDIODIFF_API_KEY"]) == rest
