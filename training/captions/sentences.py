@@ -192,7 +192,7 @@ class ByKind:
     def draw(self, rng: np.random.Generator) -> Sentence:
         """A kind, then a sentence of it: of two the one that speaks of less."""
         told = self.told[rng.choice(len(self.told), p=self.shares)]
-        some = [told[n] for n in rng.integers(len(told), size=2)]
+        some: list[Sentence] = [told[n] for n in rng.integers(len(told), size=2)]
         return min(some, key=lambda one: len(one.sounds))
 
 
