@@ -27,6 +27,8 @@ from training.samples.tracks import KINDS, Track, Tracks
 
 BY_KIND = 0.65
 """Of the samples."""
+LEFT = 0.3
+"""Probability up to which what is left of a clip that was compared is no difference."""
 REAL = 0.75
 """Of the tracks of kinds that there are recordings of."""
 
@@ -73,7 +75,7 @@ class Sentences(Dataset[Sample]):
             sentence = self.sentence(rng)
             events, text, style = self.events(sentence, rng), sentence.text, sentence.style
             if compared:  # a mask takes of what it should leave, too
-                events *= np.float32(rng.uniform(0.3, 1))
+                events *= np.float32(rng.uniform(0.6, 1))
         return {
             "input": torch.from_numpy(events.astype(np.float32)),
             "tokens": self.encode(text, style),
@@ -90,7 +92,10 @@ class Sentences(Dataset[Sample]):
     def nothing(self, rng: np.random.Generator, compared: bool) -> tuple[Track, str]:
         """Hardly any event, and what is said then."""
         events = self.background(int(rng.integers(12, 33)), rng) * np.float32(rng.uniform(0, 0.7))
-        if compared:
+        if compared:  # and it leaves of what it should take
+            left = _fitted(self.tracks.any(rng), len(events), rng)
+            least = rng.uniform(0, LEFT)
+            events = np.maximum(events, left * np.float32(least / max(least, left.max())))
             events[:, self.silence] *= rng.random() < 0.5
             return events, str(rng.choice(NO_DIFFERENCE))
         if rng.random() < 0.5:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.events import SILENCE
+from model.encoders.efficientat import FRAME
 from training.captions.ontology import AUDIOSET, EVENTS, expand
 from training.samples.teacher import Teacher
 from training.scenes.store import Store
@@ -29,7 +29,7 @@ CLEAR = 0.3
 is not to be told."""
 CHOICE = 8
 KNOWN = 0.8
-"""As likely is a kind that the teacher does not know, in a recording of it."""
+"""As likely is a kind that the teacher does not know, where a recording of it is loudest."""
 
 FILE = "tracks.npz"
 
@@ -118,10 +118,13 @@ def build(folder: Path, store: Store, numbers: Sequence[int], teacher: Teacher) 
 
 
 def _track(store: Store, number: int, teacher: Teacher) -> NDArray[np.float16]:
-    """The teacher's; what a recording is of and the teacher does not know is heard all along."""
-    track = teacher.track(store.samples(number)).numpy()
+    """The teacher's; what is in a recording that it does not know is heard as it is loud."""
+    samples = store.samples(number)
+    track = teacher.track(samples).numpy()
     for kind in set(certain(*store.recordings[number].labels)).difference(AUDIOSET):
-        track[:, KINDS[kind]] = KNOWN * (1 - track[:, KINDS[SILENCE]])
+        whole = np.resize(np.pad(samples, (0, FRAME)), len(track) * FRAME)
+        loud = np.sqrt(np.square(whole.reshape(-1, FRAME)).mean(axis=1))
+        track[:, KINDS[kind]] = KNOWN * loud / max(loud.max(), 1e-9)
     return track
 
 
