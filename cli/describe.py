@@ -91,19 +91,25 @@ def reason(error: Exception) -> str:
 
 
 def show(request: Request, reply: Reply, as_json: bool) -> None:
-    """Print an answer: one JSON object, or a line for each caption."""
+    """Print an answer: one JSON object, or a line for each caption.
+
+    What of a file could not be heard is among the JSON, or goes to standard error.
+    """
     paths = [*request.values()]
     if as_json:
         names = ("path", "reference_path")
         _print(json.dumps({**dict(zip(names, paths, strict=False)), **reply}))
     else:
         _print("\n".join(_lines(paths, reply)))
+        sources = [reply[field] for field in ("audio", "input", "reference") if field in reply]
+        for path, source in zip(paths, sources, strict=False):
+            for warning in source.get("warnings", ()):
+                _complain(path, warning)
 
 
 def show_failure(path: str, message: str, as_json: bool) -> None:
     """Say on standard error what is wrong with a file, and among JSON lines too."""
-    with tqdm.external_write_mode(sys.stderr):
-        print(f"{path}: {message}", file=sys.stderr)
+    _complain(path, message)
     if as_json:
         _print(json.dumps({"path": path, "error": message}))
 
@@ -114,6 +120,12 @@ def _lines(paths: Sequence[str], reply: Reply) -> Iterator[str]:
     for path, captioned in zip(paths, directions, strict=False):
         for one in (captioned, *captioned["alternatives"]):
             yield f"{path}: {one['caption']}"
+
+
+def _complain(path: str, message: str) -> None:
+    """Say it on standard error, above the progress bar."""
+    with tqdm.external_write_mode(sys.stderr):
+        print(f"{path}: {message}", file=sys.stderr)
 
 
 def _print(text: str) -> None:

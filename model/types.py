@@ -22,6 +22,8 @@ class SourceInfo:
     channels: int
     format: str
     """Lower-case container or codec name: "wav", "flac", "ogg", "mp3", "m4a", "webm", ..."""
+    warnings: tuple[str, ...] = ()
+    """What of it could not be heard, a sentence each."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 _MODEL = {"name": "hearing", "revision": "3f9a1c"}
-_OGG = {"duration_s": 5.0, "sample_rate": 44100, "channels": 1, "format": "ogg"}
-_WAV = {"duration_s": 8.2, "sample_rate": 48000, "channels": 2, "format": "wav"}
+_OGG = {"duration_s": 5.0, "sample_rate": 44100, "channels": 1, "format": "ogg", "warnings": []}
+_WAV = {
+    "duration_s": 8.2,
+    "sample_rate": 48000,
+    "channels": 2,
+    "format": "wav",
+    "warnings": ["0.31 s of the sound are damaged or missing."],
+}
 _DOG = {"label": "Dog", "score": 0.87, "events": [{"start_s": 0.32, "end_s": 1.6}]}
 _RAIN = {"label": "Rain", "score": 0.41, "events": [{"start_s": 0.0, "end_s": 5.0}]}
 

@@ -25,6 +25,10 @@ class Audio(BaseModel):
     sample_rate: int
     channels: int
     format: str
+    warnings: list[str] = Field(
+        default=[],
+        description="What of the file could not be heard, a sentence each; empty as a rule.",
+    )
 
 
 class Model(BaseModel):

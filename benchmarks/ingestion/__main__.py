@@ -65,8 +65,8 @@ def by_format(rounds: int) -> Iterator[str]:
 
 def _stages(kind: Format, log_mel: LogMel) -> dict[str, Callable[[], object]]:
     files = [encode(samples, kind) for samples in sounds(kind.rate, SECONDS)]
-    decoded = [decode(file, kind.rate).samples for file in files]
-    resampled = [resample(samples, kind.rate, RATE) for samples in decoded]
+    decoded = [decode(file, kind.rate).samples.numpy() for file in files]
+    resampled = [torch.from_numpy(resample(samples, kind.rate, RATE)) for samples in decoded]
     return {
         "decode": lambda: [decode(file, kind.rate) for file in files],
         "resample": lambda: [resample(samples, kind.rate, RATE) for samples in decoded],
@@ -97,7 +97,7 @@ def _resamplers(rate: int) -> dict[str, Callable[[], object]]:
         beta=14.769656459379492,
     )
     return {
-        "ours": lambda: resample(clip, rate, RATE),
+        "ours": lambda: resample(samples, rate, RATE),
         "HQ": lambda: soxr.resample(samples, rate, RATE, quality="HQ"),
         "torchaudio": lambda: sinc(clip),
     }

@@ -1,8 +1,9 @@
-"""Files to blocks of samples, through libsndfile or FFmpeg, without letting go of their errors.
+"""Files to blocks of samples, through libsndfile or FFmpeg, and what they could not make out.
 
 Blocks are small and handed out one by one, so that the caller can stop a file that decodes to
-more than it should. libsndfile reads what it does best, PCM and FLAC: its MP3 decoder writes to
-stderr, and its Vorbis decoder dies of a forged code book. S samples, C channels.
+more than it should. libsndfile reads what it does best, PCM: its MP3 decoder writes to stderr, its
+Vorbis decoder dies of a forged code book, and its FLAC decoder ends at the first bad frame.
+S samples, C channels.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import ctypes
 import io
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from functools import cache
 
 import av
@@ -31,25 +33,34 @@ BLOCK_SAMPLES = 1 << 18
 MAX_ALLOCATION = 32 << 20
 """Bytes: enough for the index of a few hours of sound."""
 
+CLOCKED = ("asf", "matroska", "mov")
+"""FFmpeg's kinds in which every packet has its time from the file."""
+
+LONGEST_GAP_S, OPUS_GAP_S = 0.05, 0.45
+"""Jumps of the clock up to here mean nothing: it is coarse, and Opus need not store silence."""
+
 CODECS = (
-    "aac,ac3,alac,amrnb,amrwb,eac3,flac,mp1float,mp2float,mp3float,opus,vorbis,"
+    "aac,ac3,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,eac3,flac,g722,g726,gsm_ms,mp1float,mp2,mp2float,"
+    "mp3float,opus,vorbis,"
     "pcm_alaw,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,pcm_s24be,"
     "pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u8,wmalossless,wmapro,wmav1,wmav2"
 )
 """FFmpeg's decoders that an upload may reach: no video, nothing exotic."""
 
-_UNKNOWN_LENGTH = np.iinfo(np.int64).max
-"""libsndfile's count of frames for a FLAC file that does not tell it."""
+SPEECH = {"amrnb": 8000, "amrwb": 16_000}
+"""Codecs of 20 ms a packet, and their rates in hertz."""
+MAX_SILENCE_BYTES = 7
+"""Of a packet that only says that nobody speaks, which FFmpeg's decoders of speech do not take."""
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """Reads on without the seek that soundfile adds to each read.
+@dataclass
+class Losses:
+    """What could not be heard; readers add to it."""
 
-    That seek fails on a FLAC file of unknown length, which is what an encoder writes to a pipe.
-    """
-
-    def seekable(self) -> bool:
-        return False
+    seconds: float = 0.0
+    """Of sound that could not be decoded."""
+    notes: list[str] = field(default_factory=list)
+    """What else whoever sent the file should know, a sentence each."""
 
 
 _LIBSNDFILE_ERRORS: dict[int, type[AudioError]] = {
@@ -60,27 +71,22 @@ _LIBSNDFILE_ERRORS: dict[int, type[AudioError]] = {
 }
 
 
-def read_with_libsndfile(data: bytes) -> Generator[Block]:
-    """Decode WAV, AIFF or FLAC block by block.
+def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
+    """Decode WAV or AIFF block by block.
 
     Raises:
         UnsupportedFormat: a codec that libsndfile does not know.
         AudioTooLarge: more channels than libsndfile takes.
-        CorruptAudio: what libsndfile cannot read, or fewer samples than the header counts.
+        CorruptAudio: what libsndfile cannot read.
     """
     try:
-        with _Forward(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
             step = max(1, BLOCK_SAMPLES // file.channels)
             left = file.frames
-            # To ask for no more than is left keeps tags after the last FLAC frame out of sight.
             while left and len(block := file.read(min(step, left), "float32", always_2d=True)):
                 left -= len(block)
                 yield file.samplerate, block
-            if left and file.frames != _UNKNOWN_LENGTH:
-                raise CorruptAudio(
-                    f"The file breaks off {left} samples before the end that its header tells. "
-                    "Send the whole file."
-                )
+            losses.seconds += left / file.samplerate
     except soundfile.LibsndfileError as error:
         kind = _LIBSNDFILE_ERRORS.get(error.code, CorruptAudio)
         raise kind(
@@ -88,16 +94,17 @@ def read_with_libsndfile(data: bytes) -> Generator[Block]:
         ) from error
 
 
-def read_with_ffmpeg(data: bytes, demuxer: str) -> Generator[Block]:
+def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Block]:
     """Decode the best sound track of a file of FFmpeg's kind ``demuxer``, frame by frame.
 
-    FFmpeg is given the bytes, the one demuxer and no protocol: it can open nothing else.
+    FFmpeg is given the bytes, the one demuxer and no protocol: it can open nothing else. A packet
+    that cannot be decoded is passed over, and its length is a loss.
 
     Raises:
         UnsupportedFormat: no sound track, or a codec that is not in ``CODECS``.
-        CorruptAudio: data that FFmpeg finds invalid, at the start or in mid stream.
+        CorruptAudio: data that FFmpeg cannot open, or read on in.
     """
-    options = {"protocol_whitelist": "", "codec_whitelist": CODECS, "max_streams": "16"}
+    options = {"protocol_whitelist": "", "codec_whitelist": CODECS}
     _cap_ffmpeg_allocations()
     try:
         with av.open(
@@ -110,16 +117,54 @@ def read_with_ffmpeg(data: bytes, demuxer: str) -> Generator[Block]:
             stream = container.streams.best("audio")
             if not isinstance(stream, av.AudioStream):
                 raise UnsupportedFormat("The file has no sound track. Send one that has.")
-            if stream.codec_context is None or stream.codec_context.name not in CODECS.split(","):
+            codec = stream.codec_context and stream.codec_context.name
+            if codec not in CODECS.split(","):
                 raise UnsupportedFormat(
-                    "The sound track's codec cannot be decoded. Send AAC, Opus, MP3, FLAC or WAV."
+                    f"The sound track's codec ({codec or 'an unknown one'}) cannot be decoded. "
+                    "Send AAC, Opus, MP3, FLAC or WAV."
                 )
-            for frame in container.decode(stream):
-                yield frame.sample_rate, _to_float(frame)
+            if (tracks := len(container.streams.audio)) > 1:
+                losses.notes.append(f"Of {tracks} sound tracks, one is heard.")
+            yield from _decode(container, stream, losses)
     except av.FFmpegError as error:
         raise CorruptAudio(
             f"The file is damaged or cut short: {error.strerror}. Send it again, or as WAV or FLAC."
         ) from error
+
+
+def _decode(
+    container: av.container.InputContainer, stream: av.AudioStream, losses: Losses
+) -> Generator[Block]:
+    """Every frame of the track; what is lost is counted, and so are jumps of its clock."""
+    codec = stream.codec_context.name
+    if codec == "flac":
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    longest = OPUS_GAP_S if codec == "opus" else LONGEST_GAP_S
+    clocked = container.format.name.startswith(CLOCKED)
+    heard = failed = gaps = 0.0
+    clock: float | None = None
+    for packet in container.demux(stream):
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError:  # which one depends on the decoder
+            if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
+                yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
+                continue
+            failed += float((packet.duration or 0) * (packet.time_base or 0))
+            continue
+        for frame in decoded:
+            seconds = frame.samples / frame.sample_rate
+            if clocked and frame.time is not None:
+                if clock is not None and frame.time - clock > longest:
+                    gaps += frame.time - clock
+                clock = frame.time + seconds
+            heard += seconds
+            yield frame.sample_rate, _to_float(frame)
+    if codec == "flac" and stream.duration and stream.time_base:
+        failed = max(failed, float(stream.duration * stream.time_base) - heard)
+    losses.seconds += failed
+    if gaps > failed + longest:
+        losses.notes.append(f"Nothing is stored for {gaps:.1f} s in between, and it is left out.")
 
 
 @cache

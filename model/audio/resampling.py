@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import soxr
-import torch
-from torch import Tensor, nn
+
+from model.audio.readers import Samples
 
 
-def resample(samples: Tensor, source: int, target: int) -> Tensor:
-    """Change the sampling rate of ``samples`` [S] float32 from ``source`` to ``target`` hertz.
+def resample(samples: Samples, source: int, target: int) -> Samples:
+    """Change the sampling rate of ``samples`` [S] from ``source`` to ``target`` hertz.
 
-    Returns [ceil(S * target / source)]; the same tensor if the rates are equal. What lies above
+    Returns [ceil(S * target / source)]; the same array if the rates are equal. What lies above
     0.91 of the lower Nyquist frequency fades. Any two rates will do: those of a forged header,
     without a common divisor, cost no more than others. Thread-safe.
     """
     if source == target:
         return samples
-    resampled = torch.from_numpy(soxr.resample(samples.numpy(), source, target, quality="VHQ"))
+    resampled = soxr.resample(samples, source, target, quality="VHQ")
     # soxr rounds the length, where it may be of a fraction more.
-    missing = -(-samples.shape[0] * target // source) - resampled.shape[0]
-    return nn.functional.pad(resampled, (0, missing))
+    missing = -(-len(samples) * target // source) - len(resampled)
+    if missing <= 0:
+        return np.ascontiguousarray(resampled[: len(resampled) + missing])
+    return np.pad(resampled, (0, missing))

@@ -19,6 +19,8 @@ from tests.support.client import WAIT_S, Client, assert_problem, eventually, mul
 from tests.support.process import Process, serving
 from tests.support.threaded import in_thread
 
+JSON = {"sample_rate": 44100, "channels": 2, "format": "json", "warnings": []}
+
 
 class Service(Client):
     """A server in a thread, and the fake captioner behind it."""
@@ -94,7 +96,7 @@ def test_caption(shared: Service) -> None:
             {"caption": "sound 7, take 2", "score": -0.75, "truncated": False},
         ],
         "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
-        "audio": {"duration_s": 2.5, "sample_rate": 44100, "channels": 2, "format": "json"},
+        "audio": {**JSON, "duration_s": 2.5},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
     assert set(timing) == {"decode", "queue", "encode", "generate", "total"}
@@ -187,8 +189,8 @@ def test_difference(shared: Service) -> None:
             {"start_s": 0.5, "end_s": 1.0, "kept": None},
         ],
         "shared": [{"label": "Rain", "score": 0.41}],
-        "input": {"duration_s": 2.0, "sample_rate": 44100, "channels": 2, "format": "json"},
-        "reference": {"duration_s": 1.0, "sample_rate": 44100, "channels": 2, "format": "json"},
+        "input": {**JSON, "duration_s": 2.0},
+        "reference": {**JSON, "duration_s": 1.0},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
     assert sorted(shared.captioner.encoded[-1]) == [8, 9], "one batch"

@@ -323,6 +323,19 @@ def test_long_clips_are_not_all_decoded_ahead(
 
 
 @pytest.mark.usefixtures("loaded")
+def test_what_is_missing_of_a_file_is_told_of(capsys: Capture, tmp_path: Path) -> None:
+    whole, cut = _wav(tmp_path / "whole.wav", 1), tmp_path / "cut.wav"
+    cut.write_bytes(Path(whole).read_bytes()[:-1600])
+    warning = "0.05 s of the sound are damaged or missing."
+    assert audiodiff.main(["difference", whole, str(cut)]) == 0
+    assert capsys.readouterr() == (f"{whole}: sound 1 without 0.95\n", f"{cut}: {warning}\n")
+    assert audiodiff.main(["caption", str(cut), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["audio"]["warnings"] == [warning]
+    assert err == ""
+
+
+@pytest.mark.usefixtures("loaded")
 def test_a_bad_file_is_reported_and_the_rest_is_done(capsys: Capture, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a sound")

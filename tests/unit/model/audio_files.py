@@ -51,6 +51,31 @@ def video(sound: bool) -> bytes:
     return file.getvalue()
 
 
+def ogg_pages(data: bytes, *, sealed: bool = False) -> list[bytes]:
+    """The pages of an Ogg file; ``sealed`` gives each the checksum that its bytes have now."""
+    pages = []
+    while data:
+        body = 27 + data[26]
+        size = body + sum(data[27:body])
+        page = data[:size]
+        if sealed:
+            page = page[:22] + bytes(4) + page[26:]
+            page = page[:22] + _ogg_crc(page).to_bytes(4, "little") + page[26:]
+        pages.append(page)
+        data = data[size:]
+    return pages
+
+
+def _ogg_crc(page: bytes) -> int:
+    """Bit by bit, as RFC 3533 has it."""
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 1 << 31 else 0)) & 0xFFFFFFFF
+    return crc
+
+
 Encoder = Callable[[Samples, int], bytes]
 
 # name of the case -> (name of the format, encoder)

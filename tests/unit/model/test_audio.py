@@ -11,11 +11,13 @@ import soundfile
 import torch
 
 from model.audio import decode
+from model.audio.mixing import mix
 from tests.unit.model.audio_files import (
     CASES,
     ENCODERS,
     RATE,
     Samples,
+    by_ffmpeg,
     by_soundfile,
     encoded,
     noise,
@@ -86,10 +88,31 @@ def test_eight_bits_are_unsigned_around_128(case: str) -> None:
 
 
 def test_channels_are_averaged() -> None:
-    samples = np.concatenate([noise(0.1), -noise(0.1), noise(0.1) / 2, 0 * noise(0.1)], axis=1)
+    other = noise(0.1)[::-1]
+    samples = np.concatenate([noise(0.1), other, noise(0.1) / 2, 0 * other], axis=1)
     clip = decode(by_soundfile(samples, RATE, "WAV", "FLOAT"), RATE)
     assert clip.source.channels == 4
-    assert np.allclose(clip.samples, noise(0.1)[:, 0] / 8, atol=1e-7)
+    expected = samples.astype(np.float64).mean(axis=1)
+    assert np.allclose(clip.samples, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "aac", "libmp3lame"])
+def test_channels_that_are_each_others_inverse_are_heard(codec: str) -> None:
+    kind = {"pcm_f32le": "wav", "aac": "ipod", "libmp3lame": "mp3"}[codec]
+    samples = tone(44_100, 1)
+    clip = decode(by_ffmpeg(np.concatenate([samples, -samples], 1), 44_100, kind, codec), RATE)
+    assert clip.source.channels == 2
+    assert clip.samples.square().mean().sqrt() == pytest.approx(0.28, abs=0.02)
+    assert correlation(clip.samples.numpy(), tone(RATE)[:, 0]) > 0.95
+
+
+def test_a_channel_is_left_out_only_for_one_that_holds_its_sound() -> None:
+    first, second = noise(0.1), noise(0.2)[RATE // 10 :]
+    beside = np.concatenate([first, second, -first], axis=1)
+    assert np.allclose(mix(beside.T), (first + second)[:, 0] / 2, atol=1e-6)
+    # What is apart by the constant part alone is not opposed.
+    apart = np.concatenate([first / 10 + 0.5, second / 10 - 0.5], axis=1)
+    assert np.allclose(mix(apart.T), (first + second)[:, 0] / 20, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", ["wav-f32", "wav-ffmpeg"])

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from model.audio import DecodeLimits, decode, decoding
-from model.audio.readers import Block, read_with_ffmpeg
+from model.audio.readers import Block, Losses, read_with_ffmpeg
 from model.errors import AudioError, AudioTooLarge, AudioTooLong, CorruptAudio, UnsupportedFormat
 from model.types import Waveform
 from tests.unit.model.audio_files import (
@@ -110,7 +110,7 @@ def test_ffmpeg_itself_can_open_nothing_else(
     with av.open(io.BytesIO(playlist), format="concat", mode="r") as container:
         assert len(container.streams.audio) == 1  # so it would, without protocols forbidden
     with pytest.raises(CorruptAudio):
-        list(read_with_ffmpeg(playlist, "concat"))
+        list(read_with_ffmpeg(playlist, "concat", Losses()))
 
 
 # --- robustness
