@@ -35,12 +35,16 @@ class Answer:
             **best,
             **({} if both is None else {"shared": [_sound(sound, events) for sound in both]}),
             **{
-                "audio" if field == "file" else field: asdict(source)
+                "audio" if field == "file" else field: _source(source)
                 for field, source in self.sources.items()
             },
             "model": {"name": self.model, "revision": self.revision},
             **({"reverse": reverse[0]} if reverse else {}),
         }
+
+
+def _source(source: SourceInfo) -> dict[str, Any]:
+    return asdict(source) | {"warnings": [*source.warnings]}
 
 
 def _described(description: Description, events: bool) -> dict[str, Any]:

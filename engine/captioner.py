@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.sounds import shared, sounds
 from model import checkpoint
-from model.audio import DecodeLimits, decode
+from model.audio import Decode, DecodeLimits, decode
 from model.captioner import CaptionerModel
 from model.checkpoint import Checkpoint
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
@@ -89,8 +89,12 @@ class Captioner:
             raise CheckpointError(f"dtype {dtype!r} is unknown: use float32, bfloat16 or float16")
         return cls(checkpoint.load(path, number), place)
 
-    def prepare(self, data: bytes, limits: DecodeLimits | None = None) -> Waveform:
+    def prepare(
+        self, data: bytes, limits: DecodeLimits | None = None, decode: Decode = decode
+    ) -> Waveform:
         """Decode one file to a mono waveform at the checkpoint's rate.
+
+        ``decode`` says where: in this process, unless the engine has others for it.
 
         Raises:
             AudioError: see ``model.errors``; AudioTooShort if it fills no encoder frame,

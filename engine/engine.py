@@ -18,6 +18,7 @@ import torch
 from engine.answer import Answer
 from engine.batcher import Batcher, Limits
 from engine.cache import EncoderCache
+from engine.decoders import Decoders
 from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
 from engine.observer import Observer
 from engine.settings import MIB, EngineSettings
@@ -28,14 +29,16 @@ from model.types import GenerationOptions
 
 
 class Engine:
-    """Owns the decode pool and, through the batcher, the model thread."""
+    """Owns the decode pool, its processes and, through the batcher, the model thread."""
 
     def __init__(
         self, settings: EngineSettings, captioner: AnyCaptioner, observer: Observer
     ) -> None:
         self._settings = settings
         self.captioner = captioner
-        self._decode_limits = DecodeLimits(max_seconds=settings.max_audio_seconds)
+        longest_s = settings.max_audio_seconds
+        self._decode_limits = DecodeLimits(longest_s, max_cpu_s=5 + longest_s / 20)
+        self._decoders = Decoders(settings.decode_workers)
         # OpenMP keeps a team for each thread that computes, and once they outnumber the cores all
         # of them sleep between any two operations: only the model thread may have one.
         self._pool = ThreadPoolExecutor(
@@ -65,12 +68,17 @@ class Engine:
         observer.watch("queue_audio_seconds", lambda: self._batcher.queued_cost)
         observer.watch("model_ready", lambda: float(self.trouble() is None))
         observer.watch("device_memory_bytes", self._device_memory)
+        observer.watch("decoders_ready", lambda: self._decoders.ready)
 
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the model thread, which warms up first; until then ``trouble`` says so."""
+        """Start the model thread, which warms up first; until then ``trouble`` says so.
+
+        The decoders start beside it; who comes before they are up waits for them.
+        """
         self._batcher.start()
+        self._decoders.start()
 
     def begin_drain(self) -> None:
         """Accept nothing more; what was accepted goes on. Safe in a signal handler."""
@@ -94,8 +102,9 @@ class Engine:
         return await asyncio.to_thread(self._batcher.close, limit_s) and idle
 
     async def stop(self) -> None:
-        """Finish, and let the threads go."""
+        """Finish, and let threads and processes go."""
         await self.finish()
+        await asyncio.to_thread(self._decoders.close)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def trouble(self) -> str | None:
@@ -110,6 +119,8 @@ class Engine:
         # request's patience hangs.
         if self._batcher.heartbeat_age_s > max(2 * self._settings.request_timeout_s, 10.0):
             return "the model thread does not respond; try another instance"
+        if self._decoders.broken:
+            return "no file can be decoded; try another instance"
         return None
 
     def check(self) -> None:
@@ -199,7 +210,7 @@ class Engine:
         if (cached := self._cache.get(key)) is not None:
             return Prepared(key, cached.source, cached.encoded)
         try:
-            waveform = self.captioner.prepare(data, self._decode_limits)
+            waveform = self.captioner.prepare(data, self._decode_limits, self._decoders.decode)
         except AudioError as error:
             raise type(error)(f"{name}: {error}") from error
         return Prepared(key, waveform.source, waveform)

@@ -16,7 +16,7 @@ class Observer(Protocol):
         """Something to be read at any time from now on, from any thread.
 
         ``queue_depth`` and ``queue_audio_seconds`` of what waits, ``model_ready`` (0 or 1),
-        ``device_memory_bytes``.
+        ``device_memory_bytes``, ``decoders_ready``.
         """
 
     def batch(self, lengths: Sequence[float], encoded: int) -> None:

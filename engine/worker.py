@@ -13,7 +13,7 @@ import torch
 from engine.cache import CachedClip, EncoderCache
 from engine.errors import DeviceFailed
 from engine.observer import Observer
-from model.audio import DecodeLimits
+from model.audio import Decode, DecodeLimits
 from model.types import Description, Encoded, GenerationOptions, SourceInfo, Waveform
 
 T = TypeVar("T")
@@ -35,8 +35,8 @@ class AnyCaptioner(Protocol):
     def check(self, options: GenerationOptions) -> None:
         """Raise OptionsError if the options cannot be met; thread-safe."""
 
-    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
-        """Decode one file; thread-safe; raises AudioError."""
+    def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode) -> Waveform:
+        """Decode one file by ``decode``; thread-safe; raises AudioError."""
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         """Encode clips of any lengths together; model thread only."""

@@ -106,6 +106,7 @@ class Metrics:
                 ("queue_audio_seconds", "Seconds of audio that wait for the model."),
                 ("model_ready", "1 when requests are taken."),
                 ("device_memory_bytes", "Memory held on the model's device; 0 on a CPU."),
+                ("decoders_ready", "Processes that decode, are up and not stuck."),
             )
         }
         ProcessCollector(registry=registry)

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     decode_workers: int = Field(
         default_factory=cores,
         ge=1,
-        description="Threads that decode and resample; one per core unless set.",
+        description="Processes that decode and resample; one per core unless set.",
     )
     cache_mb: float = Field(
         EngineSettings.cache_mb,

@@ -1,5 +1,5 @@
 """Bytes to a mono waveform: containers named and checked, decoded under limits, resampled."""
 
-from model.audio.decoding import DecodeLimits, decode
+from model.audio.decoding import Decode, DecodeLimits, decode
 
-__all__ = ["DecodeLimits", "decode"]
+__all__ = ["Decode", "DecodeLimits", "decode"]

@@ -7,7 +7,7 @@ Nothing a header says is believed without being counted. S samples, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -35,6 +35,12 @@ class DecodeLimits:
     """Hertz."""
     max_decoded_bytes: int = 256 << 20
     """All channels as 32-bit samples; 60 s of 48 kHz stereo are 22 MiB."""
+    max_cpu_s: float = 8.0
+    """Processor time; held to where decoding has a process of its own (``engine.decoders``)."""
+
+
+Decode = Callable[[bytes, int, DecodeLimits], Waveform]
+"""A file's bytes, the rate in hertz and the limits to a clip, as ``decode`` does it."""
 
 
 def decode(data: bytes, sample_rate: int, limits: DecodeLimits = DecodeLimits()) -> Waveform:

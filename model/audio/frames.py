@@ -20,6 +20,9 @@ NONE: Header = (0, None)
 CHAIN = 4
 """Frames that must follow each other before it is believed that they are frames."""
 
+MAX_TAGS = 100
+"""Tags looked for between two frames."""
+
 MAX_SEARCHES = 200_000
 """Places per file where a frame is looked for."""
 
@@ -145,10 +148,10 @@ def _next(data: bytes, start: int, framing: Framing, *, first: bool) -> tuple[in
     Tags are none, and neither are zeros beside them or at either end of the file.
     """
     at, lost, beside = start, 0, first
-    while True:
-        found = _find(data, at, framing)
+    found = _find(data, at, framing)
+    for left in reversed(range(MAX_TAGS)):
         end = len(data) if found is None else found
-        tag = _find_tag(data, at, end)
+        tag = _find_tag(data, at, end) if left else None
         rest = data[at : end if tag is None else tag]
         if beside or tag is not None or found is None:
             rest = rest.strip(b"\0")
@@ -156,8 +159,11 @@ def _next(data: bytes, start: int, framing: Framing, *, first: bool) -> tuple[in
         if found is not None or len(rest) > 1441 or (rest and rest.startswith(framing.sync)):
             lost += len(rest)
         if tag is None:
-            return found, lost
+            break
         at, beside = tag + _tag_bytes(data, tag), True
+        if found is not None and found < at:  # it was in the tag
+            found = _find(data, at, framing)
+    return found, lost
 
 
 def _find(data: bytes, start: int, framing: Framing) -> int | None:

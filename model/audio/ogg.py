@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from model.audio.stream import BREAKS_OFF, Stream, cut_short, share
 
+MAX_BAD_PAGES = 1000
+"""What looks like a page takes up to a tenth of a millisecond to be checked."""
+
 _FIRST, _LAST = 0x02, 0x04
 """Flags of the first and of the last page of a logical stream."""
 
@@ -63,14 +66,15 @@ def read_ogg(data: bytes) -> Stream:
 
 
 def _pages(data: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each page whose checksum is right."""
-    at = data.find(b"OggS")
-    while at >= 0:
+    """Start and end of each page whose checksum is right, until too many are not."""
+    at, bad = data.find(b"OggS"), 0
+    while at >= 0 and bad < MAX_BAD_PAGES:
         size = _page_bytes(data, at)
         if size and at + size <= len(data) and _is_sound(data[at : at + size]):
             yield at, at + size
             at = data.find(b"OggS", at + size)
         else:
+            bad += 1
             at = data.find(b"OggS", at + 4)
 
 

@@ -37,8 +37,10 @@ class Hearing(FakeCaptioner):
         super().__init__()
         self._tells = tells
 
-    def prepare(self, data: bytes, limits: audio.DecodeLimits) -> Waveform:
-        clip = audio.decode(data, RATE, limits)
+    def prepare(
+        self, data: bytes, limits: audio.DecodeLimits, decode: audio.Decode = audio.decode
+    ) -> Waveform:
+        clip = decode(data, RATE, limits)
         return replace(clip, samples=torch.full((2,), float(round(clip.duration_s))))
 
     def describe(

@@ -17,8 +17,10 @@ from contextlib import ExitStack
 from functools import partial
 
 import httpx
+import numpy as np
 import pytest
 
+from tests.support.audio import by_soundfile
 from tests.support.captioner import POISON, clip
 from tests.support.client import WAIT_S, assert_problem, eventually, in_parallel, multipart
 from tests.support.process import Process, serving
@@ -147,6 +149,25 @@ def test_who_never_sends_the_rest_is_answered_at_the_deadline() -> None:
         assert process.metric("rejections_total", reason="deadline-passed") == 32
         assert process.metric("cancelled_total") == 0
         assert process.tell()["encoded"] == []
+
+
+# -- files that hang or crash their decoder ---------------------------------------------------
+
+
+def test_files_that_hang_or_crash_their_decoder_harm_nobody_and_do_not_stop_the_end() -> None:
+    sounds = [by_soundfile(np.full(16_000 * seconds, 0.1), 16_000) for seconds in (1, 2, 3)]
+    # So long a limit that the hanging file is not given up before the end.
+    with serving("Isolated", max_audio_seconds=60_000, drain_timeout_s=1) as process:
+        eventually(lambda: process.metric("decoders_ready") == 2)
+        with ExitStack() as stack:
+            stack.enter_context(process.send(multipart(file=b"sleep")))
+            for seconds, sound in enumerate(sounds, start=1):
+                answer = assert_problem(process.caption(b"crash"), 422)
+                assert answer["detail"].startswith("file: The file cannot be decoded")
+                assert said(process.caption(sound)) == f"sound {seconds}"
+            assert process.http.get("/readyz").status_code == 200
+            process.child.send_signal(signal.SIGTERM)
+            assert process.child.wait(WAIT_S) == 1  # for the one that is not answered
 
 
 # -- too much, and the end --------------------------------------------------------------------

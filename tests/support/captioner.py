@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from model import errors
-from model.audio import DecodeLimits, decode
+from model.audio import Decode, DecodeLimits, decode
 from model.types import (
     Caption,
     Description,
@@ -63,7 +63,7 @@ class FakeCaptioner:
         if options.num_captions > (options.num_beams or OWN_BEAMS):
             raise errors.OptionsError(f"num_captions must be at most {OWN_BEAMS}")
 
-    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+    def prepare(self, data: bytes, limits: DecodeLimits, _: Decode = decode) -> Waveform:
         try:
             file = json.loads(data)
             number, seconds, wanted = file["number"], file["seconds"], file["error"]
@@ -125,7 +125,7 @@ class HearingCaptioner(FakeCaptioner):
 
     sample_rate = 16_000
 
-    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
+    def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode = decode) -> Waveform:
         clip = decode(data, self.sample_rate, limits)
         return replace(clip, samples=torch.full((1,), clip.duration_s))
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import psutil
 
+from engine import decoders
 from model.audio import decoding as audio
 from model.audio.readers import Block
 from model.types import Description, Encoded, GenerationOptions, Waveform
 from service.app import serve
 from service.settings import Settings
-from tests.support.captioner import FakeCaptioner
+from tests.support.captioner import FakeCaptioner, HearingCaptioner
 
 Report = dict[str, Any]
 
@@ -113,11 +114,22 @@ class Decoding(Faulty):
 
         return reader
 
-    def prepare(self, data: bytes, limits: audio.DecodeLimits) -> Waveform:
+    def prepare(
+        self, data: bytes, limits: audio.DecodeLimits, _: audio.Decode = audio.decode
+    ) -> Waveform:
         return audio.decode(data, self.sample_rate, limits)
 
 
+class Isolated(HearingCaptioner, Faulty):
+    """Decodes where the engine does, by decoders to which some files do what they say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        decoders.MODULE = "tests.support.bad_decoder"
+
+
 if __name__ == "__main__":
-    captioner = {"Faulty": Faulty, "Decoding": Decoding}[sys.argv[1]]()
+    kinds = {"Faulty": Faulty, "Decoding": Decoding, "Isolated": Isolated}
+    captioner = kinds[sys.argv[1]]()
     threading.Thread(target=captioner.obey, daemon=True).start()
     sys.exit(serve(Settings(), captioner))

@@ -104,7 +104,7 @@ class Process(Client):
 
 @contextmanager
 def serving(kind: str = "Faulty", **settings: object) -> Iterator[Process]:
-    """A process that serves a ``Faulty`` or a ``Decoding`` captioner, once it is ready."""
+    """A process that serves a captioner of ``tests.support.faulty``, once it is ready."""
     with listening(["tests.support.faulty", kind], **settings) as (child, address, log):
         process = Process(child, address, log)
         with process.http:

@@ -22,7 +22,7 @@ from cli import main as audiodiff
 from cli.local import MAX_IN_FLIGHT
 from engine.captioner import Captioner
 from model import checkpoint
-from model.audio import DecodeLimits
+from model.audio import Decode, DecodeLimits, decode
 from model.captioner import CaptionerModel
 from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMelConfig
 from model.types import Description, Encoded, GenerationOptions, Waveform
@@ -35,6 +35,7 @@ COMMANDS = ("serve", "caption", "difference", "fetch", "demo-clips")
 Capture = pytest.CaptureFixture[str]
 RATE = 16_000
 POISON_S = 0.25
+FACTS = {"sample_rate": RATE, "channels": 1, "format": "wav", "warnings": []}
 
 
 class Watched(HearingCaptioner):
@@ -48,8 +49,8 @@ class Watched(HearingCaptioner):
         self._ahead = 0
         self._changed = threading.Condition()
 
-    def prepare(self, data: bytes, limits: DecodeLimits) -> Waveform:
-        waveform = super().prepare(data, limits)
+    def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode = decode) -> Waveform:
+        waveform = super().prepare(data, limits, decode)
         with self._changed:
             self._ahead += 1
             self.most_ahead = max(self.most_ahead, self._ahead)
@@ -420,7 +421,7 @@ def test_json_has_a_line_per_file_and_one_for_an_error(capsys: Capture, tmp_path
         "truncated": False,
         "alternatives": [{"caption": "sound 1, take 1", "score": -0.5, "truncated": False}],
         "sounds": [{"label": "Dog", "score": 0.87}, {"label": "Rain", "score": 0.41}],
-        "audio": {"duration_s": 1.0, "sample_rate": RATE, "channels": 1, "format": "wav"},
+        "audio": {"duration_s": 1.0, **FACTS},
         "model": {"name": "fake", "revision": "0123abcd"},
     }
     assert err == f"{absent}: No such file or directory\n"
@@ -513,15 +514,14 @@ def test_both_directions(capsys: Capture, tmp_path: Path) -> None:
     said = {"score": -0.25, "truncated": False, "alternatives": [], "sounds": [dog]}
     said["timeline"] = timeline
     twice = [{"start_s": 0.0, "end_s": 0.25}, {"start_s": 0.5, "end_s": 1.0}]
-    facts = {"sample_rate": RATE, "channels": 1, "format": "wav"}
     assert json.loads(line) == {
         "path": first,
         "reference_path": second,
         "caption": "sound 2 without 1",
         **said,
         "shared": [{"label": "Rain", "score": 0.41, "events": twice}],
-        "input": {"duration_s": 2.0, **facts},
-        "reference": {"duration_s": 1.0, **facts},
+        "input": {"duration_s": 2.0, **FACTS},
+        "reference": {"duration_s": 1.0, **FACTS},
         "model": {"name": "fake", "revision": "0123abcd"},
         "reverse": {"caption": "sound 1 without 2", **said},
     }

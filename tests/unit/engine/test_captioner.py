@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import captioner as pipeline
 from engine.captioner import Captioner
 from model.audio import DecodeLimits
 from model.captioner import CaptionerModel
@@ -46,19 +45,18 @@ def wav(samples: Tensor, rate: int) -> bytes:
 
 
 def test_prepare_decodes_at_the_checkpoints_rate(
-    captioner: Captioner, make_waveform: MakeWaveform, monkeypatch: pytest.MonkeyPatch
+    captioner: Captioner, make_waveform: MakeWaveform
 ) -> None:
     calls: list[tuple[object, ...]] = []
     clip = make_waveform(1600)
 
-    def decode(*arguments: object) -> Waveform:
+    def elsewhere(*arguments: object) -> Waveform:
         calls.append(arguments)
         return clip
 
-    monkeypatch.setattr(pipeline, "decode", decode)
     limits = DecodeLimits(max_seconds=3)
-    assert captioner.prepare(b"bytes", limits) is clip
-    assert captioner.prepare(b"bytes") is clip
+    assert captioner.prepare(b"bytes", limits, elsewhere) is clip
+    assert captioner.prepare(b"bytes", decode=elsewhere) is clip
     assert calls == [(b"bytes", 8000, limits), (b"bytes", 8000, DecodeLimits())]
 
 

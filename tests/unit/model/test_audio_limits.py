@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -73,6 +74,24 @@ def test_a_bomb_is_put_out_early(
         decode(data, RATE, DecodeLimits(max_seconds=10))
     hertz = 48_000 if case == "ogg-opus" else rate
     assert 10 * hertz < decoded <= 10 * hertz + (1 << 18)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"OggS" * (1 << 20),
+        b"ID3\4\0\0\0\0\0\1x" * (1 << 18),
+        (b"TAG" + b"\xff" * 200) * (1 << 14),
+        b"RIFF\0\0\0\0WAVE" + b"LIST\0\0\0\0" * (1 << 19),
+        b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\xec\x80" * (1 << 21),
+    ],
+    ids=["pages", "tags-before", "tags", "chunks", "elements"],
+)
+def test_what_is_looked_at_of_a_file_is_bounded(data: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(AudioError):
+        decode(data, RATE)
+    assert time.process_time() - began < 10  # of the processor; some took minutes
 
 
 # --- what must not get through

@@ -173,7 +173,7 @@ def test_every_metric_of_the_contract_is_exposed(app: FastAPI) -> None:
     contract = (
         "requests request_seconds stage_seconds batch_size batch_padding_ratio queue_depth "
         "queue_audio_seconds audio_seconds generated_tokens rejections cancelled cache_hits "
-        "cache_misses sounds model_info model_ready device_memory_bytes"
+        "cache_misses sounds model_info model_ready device_memory_bytes decoders_ready"
     )
     assert {f"audiodiff_{name}" for name in contract.split()} <= set(families)
     assert "process_resident_memory_bytes" in families
