@@ -121,8 +121,8 @@ class Material:
     @cached_property
     def real(self) -> list[Clip]:
         """The validation recordings of ``sounds.csv``."""
-        table = self._sounds / "sounds.csv"
-        found = [row for _, row in rows(table, COLUMNS) if row["split"] == "validation"]
+        table = rows(self._sounds / "sounds.csv", COLUMNS, empty=["teacher_top"])
+        found = [row for _, row in table if row["split"] == "validation"]
 
         def read(row: dict[str, str]) -> Clip:
             path, labels = self._sounds / row["file"], tuple(row["labels"].split(";"))

@@ -73,7 +73,7 @@ def test_a_teacher_that_is_none_is_refused(
     ("arguments", "says"),
     [
         ("train --esc50 none --sounds none --clotho {0} --audiocaps none --teacher t",
-         r"training stopped: .*clotho_captions_development\.csv: No such file"),
+         r"training stopped: .*clotho_captions_development\.csv is missing"),
         ("train --esc50 none --sounds none --clotho none --audiocaps {0} --teacher t",
          r"training stopped: .*train\.csv is not UTF-8"),
         ("export {0} {0}/served", r"nothing was exported: .*config\.json is missing"),

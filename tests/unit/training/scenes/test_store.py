@@ -43,7 +43,8 @@ def test_it_is_written_once_and_anew_for_other_sources(
 
 def test_esc50_is_taken_by_fold_and_called_as_audioset_does(tmp_path: Path) -> None:
     (tmp_path / "meta").mkdir()
-    rows = ["filename,fold,category", "a.wav,1,dog", "b.wav,4,dog", "c.wav,3,can_opening"]
+    rows = ["filename,fold,category,esc10", "a.wav,1,dog,True", "b.wav,4,dog,True"]
+    rows += ["c.wav,3,can_opening,False"]
     (tmp_path / "meta" / "esc50.csv").write_text("\n".join(rows))
     found = store.esc50_sources(tmp_path, (1, 2, 3))
     assert [(one.name, one.labels, one.group) for one in found] == [
