@@ -152,7 +152,6 @@ class Hearing:
             sources.sentences, sources.tracks.recordings, differences, encode, seed=seed
         )
         size = self.batch_size
-        hears = losses.Hearing(model.encoder, events.head)
         tells = losses.Telling(events, model.decoder)
         deaf = without_encoder(model)
         differs, captions = losses.Differing(deaf), losses.Captioning(deaf)
@@ -167,18 +166,17 @@ class Hearing:
 
         # A fresh head shakes the trunk: it learns first, and then all at a smaller rate, but for
         # the first layers, whose wide maps would take a third of a step's time.
+        hears = losses.Hearing(deaf.encoder if self.published else model.encoder, events.head)
         listening = [
+            Stage("head", heard(canvases(seed=seed), self.head_visits), hears,
+                  r"^(head|project)\.", budget(self.hearing_steps, 2 * size, 1e-3, 0.01)),
+        ] if self.published else [
             Stage("head", canvases(seed=seed), hears, r"^(?!encoder\.trunk\.)",
                   budget(self.head_steps, size, 1e-3, 0.01)),
             Stage("hearing", canvases(seed=seed + 1), hears,
                   r"^(?!encoder\.trunk\.convolutions\.[0-6]\.)",
                   budget(self.hearing_steps, size, 2.5e-4, 0.01)),
         ]  # fmt: skip
-        judging = Stage(
-            "head", heard(canvases(seed=seed), self.head_visits),
-            losses.Hearing(deaf.encoder, events.head), r"^(head|project)\.",
-            budget(self.hearing_steps, 2 * size, 1e-3, 0.01),
-        )  # fmt: skip
         telling = [
             Stage("sentences", told, tells, r"^(decoder\.|events\.(embed|compared))",
                   budget(self.sentence_steps, 2 * size, 8e-4)),
@@ -189,8 +187,7 @@ class Hearing:
                   r"^captioner\.(decoder\.|events\.(?!head\.))",
                   budget(self.caption_steps, size, 1e-4)),
         ]  # fmt: skip
-        stages = [judging, *telling] if self.published else [*listening, *telling]
-        stages = [stage for stage in stages if stage.budget.steps]
+        stages = [stage for stage in (*listening, *telling) if stage.budget.steps]
         search = baseline_search(
             max_length=MAX_TOKENS,
             min_length=SHORTEST,

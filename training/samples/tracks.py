@@ -28,7 +28,7 @@ CLEAR = 0.3
 """A kind that a data set says is heard is, if it is as likely in some frame: what is hardly heard
 is not to be told."""
 CHOICE = 8
-KNOWN = 0.8
+LOUDEST = 0.8
 """As likely is a kind that the teacher does not know, where a recording of it is loudest."""
 
 FILE = "tracks.npz"
@@ -124,7 +124,7 @@ def _track(store: Store, number: int, teacher: Teacher) -> NDArray[np.float16]:
     for kind in set(certain(*store.recordings[number].labels)).difference(AUDIOSET):
         whole = np.resize(np.pad(samples, (0, FRAME)), len(track) * FRAME)
         loud = np.sqrt(np.square(whole.reshape(-1, FRAME)).mean(axis=1))
-        track[:, KINDS[kind]] = KNOWN * loud / max(loud.max(), 1e-9)
+        track[:, KINDS[kind]] = LOUDEST * loud / max(loud.max(), 1e-9)
     return track
 
 

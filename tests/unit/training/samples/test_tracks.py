@@ -12,7 +12,7 @@ import torch
 
 from tests.support.recordings import PITCHES, PitchTeacher, tone, tones, write
 from training.samples import tracks
-from training.samples.tracks import KINDS, KNOWN, Tracks, certain
+from training.samples.tracks import KINDS, LOUDEST, Tracks, certain
 from training.scenes.store import Source, build
 
 
@@ -98,7 +98,7 @@ def test_what_the_teacher_does_not_know_is_heard_as_it_is_loud(tmp_path: Path) -
     store = build(tmp_path / "store", [source])
     found = tracks.build(tmp_path, store, [0], CountingTeacher())  # type: ignore[arg-type]
     can = found.tracks[0][:, KINDS["Can opening"]]
-    assert can == pytest.approx([KNOWN, KNOWN, KNOWN / 4, KNOWN / 4], abs=1e-2)
+    assert can == pytest.approx([LOUDEST, LOUDEST, LOUDEST / 4, LOUDEST / 4], abs=1e-2)
     assert found.by_kind["Can opening"] == [0]
 
 
