@@ -120,6 +120,33 @@ class BartDecoder(nn.Module):
             ),
         )
 
+    @torch.no_grad()  # what is drawn is learned from: an inference tensor could not be
+    def sample(self, difference: Difference, count: int, max_new_tokens: int) -> Tensor:
+        """Draw ``count`` captions of each of B memories, as likely as they are: [B, count, L].
+
+        They begin with BART's start token; cut at ``max_new_tokens`` they lack the end.
+        """
+        config = self.bart.config
+        clips = len(difference.memory)
+        prompt = difference.mask.new_tensor(
+            [config.decoder_start_token_id, config.bos_token_id], dtype=torch.long
+        )
+        steps = BartSteps(
+            self._step_weights(), difference.memory, difference.mask, count, max_new_tokens
+        )
+        tokens = prompt[1:].expand(clips, count, 1)
+        parents = torch.arange(count, device=prompt.device).expand(clips, -1)
+        logits = steps.prefill(prompt.expand(clips, -1)).expand(-1, count, -1)
+        over = torch.zeros(clips, count, dtype=torch.bool, device=prompt.device)
+        while True:
+            drawn = logits.softmax(-1).flatten(0, 1).multinomial(1).view(clips, count)
+            drawn = drawn.masked_fill(over, config.pad_token_id)
+            tokens = torch.cat([tokens, drawn[..., None]], dim=2)
+            over |= drawn == config.eos_token_id
+            if bool(over.all()) or tokens.shape[2] > max_new_tokens:
+                return tokens
+            logits = steps.step(drawn, parents)
+
     def _step_weights(self) -> Weights:
         """The weights as steps want them; joined anew if a parameter has changed or moved."""
         state = [(each.data_ptr(), each._version) for each in self.bart.parameters()]

@@ -13,7 +13,7 @@ BLOCK_S, STEP_S = 0.5, 0.05
 """A clip is as loud as its loudest block, of those that begin at each step."""
 TARGET_DB = -20.0
 """Root mean square of the loudest block, relative to full scale."""
-MAX_GAIN_DB = 46.0
+MAX_GAIN_DB = 56.0
 """What is softer than ``TARGET_DB - MAX_GAIN_DB`` stays soft: near silence is not blown up."""
 SILENT_DB = -80.0
 """What is softer still is silence: three steps of 16 bits, the noise of storage itself."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.evaluation.naming import Naming
+from training.captions.naming import Naming
 
 SURE, OFTEN = 0.5, 3
 """A kind counts in ``precision`` if the teacher is surer than this, of so many clips."""

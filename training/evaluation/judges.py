@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from training.captions.naming import Naming, named, related
 from training.captions.ontology import AUDIOSET
 from training.evaluation.figures import Opinions
 from training.evaluation.material import REAL_RATE
-from training.evaluation.naming import Naming, named, related
 from training.evaluation.row import Answer, Case
 
 TURNED_DOWN = 2.0

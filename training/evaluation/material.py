@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from training.captions.naming import Labels, apart
 from training.captions.sounds import ESC50
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import Samples, read_samples
 from training.datasets.table import rows
 from training.evaluation import files
-from training.evaluation.naming import Labels, apart
 from training.scenes.algorithm1 import CONDITIONS, Addition, mix
 from training.scenes.scene import Placed, Scene, active_span, matched
 

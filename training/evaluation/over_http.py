@@ -17,8 +17,8 @@ import httpx
 import numpy as np
 from tqdm import tqdm
 
+from training.captions.naming import Naming
 from training.evaluation.material import Material
-from training.evaluation.naming import Naming
 from training.evaluation.row import Answer, Case, Files, Row
 from training.evaluation.rows import ROWS
 

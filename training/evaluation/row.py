@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from training.captions.naming import Labels
 from training.datasets.recording import Samples
 from training.evaluation.figures import Figure
 from training.evaluation.material import Material
-from training.evaluation.naming import Labels
 
 V = TypeVar("V")
 Files = Mapping[str, bytes]

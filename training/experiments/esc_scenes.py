@@ -22,12 +22,12 @@ from tqdm import tqdm
 
 from training.captions import grammar
 from training.captions.layout import Layout, layout
+from training.captions.naming import says
 from training.captions.sounds import ESC50, only_known_sounds
 from training.datasets.clotho import read as clotho
 from training.datasets.clotho.read import ClothoClip
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import CaptionedClip
-from training.evaluation.naming import says
 from training.scenes.augment import level
 from training.scenes.bank import SoundBank
 from training.scenes.layouts import lay_out, random_layout

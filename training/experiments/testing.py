@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from training.captions.naming import Naming, named, rates
 from training.captions.sounds import ESC50
 from training.evaluation import coco
-from training.evaluation.naming import Naming, named, rates
 from training.recipes.adl import KeptSources
 from training.recipes.recipe import Plan
 from training.samples.collate import collate

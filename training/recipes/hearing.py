@@ -2,9 +2,10 @@
 
 The student (``mobilenet``, started from YAMNet) learns the teacher's opinions of mixtures; the
 decoder learns to tell events from sentences without audio; the diff block learns what the teacher
-says of the rest; and in the end captions may be learned as in Audio Difference Learning (equation
-13). The variant ``published`` has the teacher's own network for its encoder, frozen, so that of the
-first two stages there is one, the head's.
+says of the rest; captions may be learned as in Audio Difference Learning (equation 13); and in the
+end the decoder learns what it may claim of what this model hears. The variant ``published`` has the
+teacher's own network for its encoder, frozen, so that of the first two stages there is one, the
+head's.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from training.fit import Budget, Stage
 from training.recipes.recipe import Data, Plan
 from training.samples import tracks
 from training.samples.canvases import BELIEVED, Canvases
+from training.samples.claims import Claims, Left, Scenes
 from training.samples.collate import Sample
 from training.samples.differences import Differences
 from training.samples.frames import Heard, without_encoder
@@ -90,12 +92,14 @@ class Hearing:
     difference_steps: int = 1000
     caption_steps: int = 0
     """None: rendered captions made worse what was said (docs/reproduction.md)."""
+    claim_steps: int = 500
     batch_size: int = 32
-    """Of sentences and of differences it is twice this."""
+    """Of sentences, of differences and of claims it is twice this."""
     head_visits: int = 16
     """How often a canvas is learned from where the encoder is the teacher's."""
     difference_visits: int = 8
     caption_visits: int = 4
+    claim_visits: int = 6
     """How often a mixture is learned from."""
     save_steps: int = 100
     workers: int = 1
@@ -151,10 +155,12 @@ class Hearing:
         rendered = Rendered(
             sources.sentences, sources.tracks.recordings, differences, encode, seed=seed
         )
+        left = Left(Scenes(differences, seed=seed), model, visits=self.claim_visits)
         size = self.batch_size
         tells = losses.Telling(events, model.decoder)
         deaf = without_encoder(model)
         differs, captions = losses.Differing(deaf), losses.Captioning(deaf)
+        claims = losses.Claiming(events, _decoder(model), losses.Worth(tokenizer, EVENTS))
 
         def heard(samples: Dataset[Sample], visits: int) -> Heard:
             return Heard(samples, model.encoder, visits=visits)
@@ -186,6 +192,8 @@ class Hearing:
             Stage("captions", heard(rendered, self.caption_visits), captions,
                   r"^captioner\.(decoder\.|events\.(?!head\.))",
                   budget(self.caption_steps, size, 1e-4)),
+            Stage("claims", Claims(left, told), claims, r"^(decoder\.|events\.(embed|compared))",
+                  budget(self.claim_steps, 2 * size, 1e-4)),
         ]  # fmt: skip
         stages = [stage for stage in (*listening, *telling) if stage.budget.steps]
         search = baseline_search(
@@ -234,8 +242,7 @@ def tell_by_name(captioner: CaptionerModel, tokenizer: PreTrainedTokenizerFast) 
     What the decoder says it looks up in the same embeddings: to copy a name is learned once, and
     then known of kinds that hardly a sentence speaks of.
     """
-    assert isinstance(captioner.decoder, BartDecoder)
-    words = captioner.decoder.bart.get_input_embeddings().weight
+    words = _decoder(captioner).bart.get_input_embeddings().weight
     for kind, label in enumerate(EVENTS):
         tokens = tokenizer(normalize_caption(label), add_special_tokens=False)["input_ids"]
         named = words[tokens].mean(dim=0)
@@ -248,6 +255,7 @@ _SMOKE: dict[str, Any] = {
     "sentence_steps": 2,
     "difference_steps": 2,
     "caption_steps": 2,
+    "claim_steps": 2,
     "batch_size": 2,
     "workers": 0,
 }
@@ -258,6 +266,11 @@ PUBLISHED = {"full": Hearing(published=True), "smoke": Hearing(published=True, *
 def _events(model: CaptionerModel) -> Events:
     assert isinstance(model.events, Events)
     return model.events
+
+
+def _decoder(model: CaptionerModel) -> BartDecoder:
+    assert isinstance(model.decoder, BartDecoder)
+    return model.decoder
 
 
 def _recordings(data: Data) -> Iterator[store.Source]:

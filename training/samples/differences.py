@@ -10,6 +10,7 @@ Shapes: S and R samples, W windows, K kinds.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -38,6 +39,18 @@ SHARES = {
 }
 
 
+@dataclass(frozen=True)
+class Pair:
+    """An input and its reference at 32 kHz."""
+
+    input: Samples
+    reference: Samples
+    rest: tuple[Samples, Sequence[Lies]] | None
+    """What the input has and the reference has not; None: nothing."""
+    other: Samples | None
+    """What is heard beside the rest."""
+
+
 class Differences(Dataset[Sample]):
     """Inputs, references and targets."""
 
@@ -58,6 +71,16 @@ class Differences(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """``input`` [S], ``reference`` [R], ``clip`` [K], ``windows`` [W, K], ``weights`` [K]."""
         rng = np.random.default_rng((self.seed, 31, index))
+        pair = self.pair(rng)
+        target = self.target(pair.rest, pair.other)
+        return {
+            "input": self.canvases.recorded(pair.input, rng),
+            "reference": self.canvases.recorded(pair.reference[:LENGTH], rng),
+            **target,
+        }
+
+    def pair(self, rng: np.random.Generator) -> Pair:
+        """One of the tasks."""
         original, placed = self.canvases.canvas(rng)
         avoid = {self.label[number] for number, _, _ in placed if number in self.label}
         task = str(rng.choice(list(TASKS), p=list(TASKS.values())))
@@ -75,19 +98,15 @@ class Differences(Dataset[Sample]):
             for number, one in zip(numbers, mixture.added.placed, strict=True)
         ]
         was, then = (original, placed), (mixture.input - original, added)
-        heard, reference, rest, other = {
-            "difference": (mixture.input, mixture.reference, was, mixture.reference),
-            "inverse": (mixture.input, original, then, original),
-            "nothing": (original, self.same(original, mixture.input, rng), None, original),
-            "unrelated": (original, mixture.reference, was, mixture.reference),
-            "silent": (original, np.zeros(LENGTH // 2, np.float32), was, None),
-        }[task]
-        target = self.target(rest, other)
         return {
-            "input": self.canvases.recorded(heard, rng),
-            "reference": self.canvases.recorded(reference[:LENGTH], rng),
-            **target,
-        }
+            "difference": lambda: Pair(mixture.input, mixture.reference, was, mixture.reference),
+            "inverse": lambda: Pair(mixture.input, original, then, original),
+            "nothing": lambda: Pair(
+                original, self.same(original, mixture.input, rng), None, original
+            ),
+            "unrelated": lambda: Pair(original, mixture.reference, was, mixture.reference),
+            "silent": lambda: Pair(original, np.zeros(LENGTH // 2, np.float32), was, None),
+        }[task]()
 
     def recording(self, rng: np.random.Generator, avoid: Set[str]) -> tuple[int, Addition]:
         """Something to add, of none of the labels in ``avoid``, nor a case of them, nor they of it.

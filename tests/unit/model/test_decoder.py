@@ -284,3 +284,45 @@ def test_first_alternative_is_the_one_caption(decoder: BartDecoder, memory: Diff
     torch.testing.assert_close(several.scores[:, :1], one.scores, rtol=0, atol=1e-4)
     for number in range(len(LENGTHS)):
         assert unpadded(several.tokens[number, 0]) == unpadded(one.tokens[number, 0])
+
+
+# Drawing -----------------------------------------------------------------------------------------
+
+
+def test_captions_are_drawn_as_often_as_they_are_likely(
+    decoder: BartDecoder, make_memory: MakeMemory
+) -> None:
+    torch.manual_seed(0)
+    memory = make_memory(6)
+    drawn = decoder.sample(memory, 4000, 2)[0]
+    assert drawn.shape == (4000, 3)
+    assert (drawn[:, 0] == BOS).all()
+    likely = next_log_probs(decoder, memory, [BOS]).exp()
+    often = torch.bincount(drawn[:, 1], minlength=len(likely)) / len(drawn)
+    assert (often - likely).abs().max() < 0.03
+    first = int(often.argmax())
+    then = drawn[drawn[:, 1] == first, 2]
+    likely = next_log_probs(decoder, memory, [BOS, first]).exp()
+    often = torch.bincount(then, minlength=len(likely)) / len(then)
+    assert (often - likely).abs().max() < 0.05
+
+
+def test_a_drawn_caption_ends_once(decoder: BartDecoder, memory: Difference) -> None:
+    torch.manual_seed(1)
+    with torch.no_grad():
+        decoder.bart.final_logits_bias[0, EOS] += 4.0
+    drawn = decoder.sample(memory, 8, 12)
+    assert drawn.shape[:2] == (len(LENGTHS), 8)
+    assert drawn.shape[2] <= 13
+    ended = (drawn == EOS).sum(dim=2)
+    assert ended.max() == 1
+    after = (drawn == EOS).cumsum(dim=2) - (drawn == EOS).long()
+    assert ((drawn == PAD) == (after > 0)).all()
+
+
+def test_drawing_pays_no_heed_to_padding(decoder: BartDecoder, make_memory: MakeMemory) -> None:
+    one, other = make_memory(*LENGTHS), make_memory(*LENGTHS, garbage=-7.0)
+    torch.manual_seed(2)
+    first = decoder.sample(one, 4, 8)
+    torch.manual_seed(2)
+    assert torch.equal(decoder.sample(other, 4, 8), first)

@@ -38,11 +38,11 @@ def test_the_loudest_half_second_is_at_the_target() -> None:
 
 
 def test_near_silence_stays_soft() -> None:
-    faint = clip(loud_db=-76)
+    faint = clip(loud_db=-78)
     found = levelled(faint)
     gain = MAX_GAIN_DB
     torch.testing.assert_close(found, (faint - faint.mean()) * 10 ** (gain / 20))
-    assert 10 * torch.log10(found.square().mean()) < TARGET_DB - 8
+    assert 10 * torch.log10(found.square().mean()) < TARGET_DB - 3
 
 
 def test_the_noise_of_storage_is_silence() -> None:

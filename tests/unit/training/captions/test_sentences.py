@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from training.captions.naming import named, related
 from training.captions.ontology import LABELS
 from training.captions.sentences import (
     MANY,
@@ -21,7 +22,6 @@ from training.captions.sentences import (
 )
 from training.captions.sounds import mentions
 from training.captions.wording import normalize_caption
-from training.evaluation.naming import named, related
 
 
 def test_a_sentence_and_its_sounds_in_order_of_time() -> None:

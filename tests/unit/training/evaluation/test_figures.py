@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from training.captions.naming import Naming
 from training.evaluation import figures
 from training.evaluation.figures import wilson
-from training.evaluation.naming import Naming
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from training.captions.naming import apart
 from training.captions.sounds import ESC50
 from training.datasets.recording import Samples
 from training.evaluation import files
 from training.evaluation.material import CANVAS_S, LATEST, LEAST_S, REAL_RATE, Clip, Material
-from training.evaluation.naming import apart
 
 ROUNDING = 2 / 32768
 

@@ -33,7 +33,7 @@ from training.recipes.hearing import tell_by_name
 from training.recipes.recipe import Data
 from training.train import FINAL, export, train
 
-STAGES = ("head", "hearing", "sentences", "differences", "captions")
+STAGES = ("head", "hearing", "sentences", "differences", "captions", "claims")
 ESC50 = ("dog", "rain", "siren", "cat", "coughing", "church_bells")
 CAPTIONS = (
     "A dog barks",
@@ -173,7 +173,7 @@ def test_an_exported_checkpoint_captions_and_is_half_the_size(
 
 def test_every_stage_teaches_its_parts(data: Data, run_dir: Path) -> None:
     start = load_file(data.start / "model.safetensors") if data.start else {}
-    head, hearing, sentences, differences, last = (slots(run_dir, stage) for stage in STAGES)
+    head, hearing, sentences, differences, told, last = (slots(run_dir, one) for one in STAGES)
     assert same(head, start, "encoder.trunk.")
     assert not same(head, start, "encoder.project.")
     assert not same(hearing, head, "encoder.trunk.")
@@ -181,11 +181,14 @@ def test_every_stage_teaches_its_parts(data: Data, run_dir: Path) -> None:
     assert same(sentences, hearing, "events.head.")
     assert same(differences, hearing, "events.head.")
     assert not any(name.startswith("encoder.") for name in differences)
+    assert same(told, hearing, "events.head.")
+    assert same(told, differences, "difference.")
+    assert not same(told, sentences, "decoder.")
     assert same(last, hearing, "events.head.")
-    assert same(last, differences, "difference.")
-    assert not same(last, sentences, "decoder.")
+    assert not same(last, told, "decoder.")
     final = load_file(run_dir / FINAL / "model.safetensors")
     assert all(torch.equal(final[name], last[name]) for name in final if name in last)
+    assert same(final, differences, "difference.")
     assert same(final, hearing, "encoder.")
     captions(run_dir / FINAL)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from training.captions.naming import Labels, Naming, apart, named, rates, related, says
 from training.captions.sounds import ESC50
-from training.evaluation.naming import Labels, Naming, apart, named, rates, related, says
 
 DOG, CAT, RAIN = ESC50["dog"], ESC50["cat"], ESC50["rain"]
 BOTH = "a dog barks and a cat meows"

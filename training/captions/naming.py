@@ -75,15 +75,20 @@ class Naming:
         return any(self._is(label, sound) for label in others for sound in self.unwanted)
 
     @property
-    def false(self) -> int:
-        """How many sounds are named that are related to none of these."""
+    def strange(self) -> list[str]:
+        """What is named and related to none of these, nor to what was named strange before it."""
         strangers: list[str] = []
         for label in self.named:
             if all(apart((label,), sound) for sound in (*self.wanted, *self.unwanted)) and apart(
                 (label,), tuple(strangers)
             ):
                 strangers.append(label)
-        return len(strangers)
+        return strangers
+
+    @property
+    def false(self) -> int:
+        """How many sounds are named that are related to none of these."""
+        return len(self.strange)
 
     @staticmethod
     def _is(mentioned: str, sound: Labels) -> bool:
