@@ -15,11 +15,13 @@ def resample(samples: Samples, source: int, target: int) -> Samples:
     0.91 of the lower Nyquist frequency fades. Any two rates will do: those of a forged header,
     without a common divisor, cost no more than others. Thread-safe.
     """
-    if source == target:
+    if source == target or not len(samples):
         return samples
-    resampled = soxr.resample(samples, source, target, quality="VHQ")
+    # Without its constant part, or both of its ends would be steps from and to nothing: clicks.
+    constant = samples.mean()
+    resampled = soxr.resample(samples - constant, source, target, quality="VHQ") + constant
     # soxr rounds the length, where it may be of a fraction more.
     missing = -(-len(samples) * target // source) - len(resampled)
     if missing <= 0:
         return np.ascontiguousarray(resampled[: len(resampled) + missing])
-    return np.pad(resampled, (0, missing))
+    return np.pad(resampled, (0, missing), constant_values=constant)

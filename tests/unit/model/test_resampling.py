@@ -49,6 +49,13 @@ def test_length_is_exact(source: int, length: int) -> None:
 
 
 @pytest.mark.parametrize("source", RATES)
+def test_a_constant_part_is_no_click_at_the_ends(source: int) -> None:
+    assert (resample(torch.full((3000,), 0.3), source, RATE) - 0.3).abs().max() < 1e-5
+    lifted = resample(noise(3000) / 2 + 0.3, source, RATE) - 0.3
+    torch.testing.assert_close(lifted, resample(noise(3000) / 2, source, RATE), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("source", RATES)
 def test_a_sine_below_both_nyquist_frequencies_is_kept(source: int) -> None:
     hertz = 0.4 * min(source, RATE)
     error = resample(sine(hertz, source), source, RATE) - sine(hertz, RATE)
