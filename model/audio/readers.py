@@ -13,6 +13,7 @@ import ctypes
 import io
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 
 import av
@@ -80,7 +81,7 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
         CorruptAudio: what libsndfile cannot read.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Seekable(data)) as file:
             step = max(1, BLOCK_SAMPLES // file.channels)
             left = file.frames
             while left and len(block := file.read(min(step, left), "float32", always_2d=True)):
@@ -92,6 +93,18 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
         raise kind(
             f"The file cannot be decoded: {error.error_string} Send it again, or as WAV or FLAC."
         ) from error
+
+
+class _Seekable(io.BytesIO):
+    """Stays where it is if it is told to go before the start, as forged sizes make libsndfile do.
+
+    An error here would be written to stderr, which is the log, by what lies between.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with contextlib.suppress(ValueError):
+            super().seek(offset, whence)
+        return self.tell()
 
 
 def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Block]:
@@ -141,7 +154,8 @@ def _decode(
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
     longest = OPUS_GAP_S if codec == "opus" else LONGEST_GAP_S
     clocked = container.format.name.startswith(CLOCKED)
-    heard = failed = gaps = 0.0
+    heard = failed = Fraction()  # a sum of floats would lack a little of a whole file
+    gaps = 0.0
     clock: float | None = None
     for packet in container.demux(stream):
         try:
@@ -150,19 +164,19 @@ def _decode(
             if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
                 yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
                 continue
-            failed += float((packet.duration or 0) * (packet.time_base or 0))
+            failed += (packet.duration or 0) * (packet.time_base or 0)
             continue
         for frame in decoded:
-            seconds = frame.samples / frame.sample_rate
+            seconds = Fraction(frame.samples, frame.sample_rate)
             if clocked and frame.time is not None:
                 if clock is not None and frame.time - clock > longest:
                     gaps += frame.time - clock
-                clock = frame.time + seconds
+                clock = frame.time + float(seconds)
             heard += seconds
             yield frame.sample_rate, _to_float(frame)
     if codec == "flac" and stream.duration and stream.time_base:
-        failed = max(failed, float(stream.duration * stream.time_base) - heard)
-    losses.seconds += failed
+        failed = max(failed, stream.duration * stream.time_base - heard)
+    losses.seconds += float(failed)
     if gaps > failed + longest:
         losses.notes.append(f"Nothing is stored for {gaps:.1f} s in between, and it is left out.")
 

@@ -117,6 +117,14 @@ def test_flac_that_ends_between_frames_says_so() -> None:
         decode(bytes(data), RATE)
 
 
+def test_whole_flac_is_whole_however_many_frames_it_has() -> None:
+    for tenths in range(1, 30):
+        samples = noise(tenths / 10, 44_100)
+        clip = decode(by_ffmpeg(samples, 44_100, "flac", "flac"), 44_100)
+        assert len(clip.samples) == len(samples)
+        assert clip.source.warnings == ()
+
+
 @pytest.mark.parametrize("case", ["flac", "mp3", "mp3-untold", "aac", "m4a", "m4a-alac"])
 def test_a_bad_frame_is_left_out_and_told_of(case: str) -> None:
     data = encoded(case, noise(4.0), RATE)
@@ -272,6 +280,14 @@ def test_forged_wav_headers(offset: int, value: bytes, error: type[AudioError]) 
     data = by_soundfile(noise(0.1), RATE, "WAV", "PCM_16")
     with pytest.raises(error):
         decode(data[:offset] + value + data[offset + len(value) :], RATE)
+
+
+def test_a_size_that_leads_before_the_start_is_corrupt() -> None:
+    data = bytearray(by_soundfile(noise(0.1), RATE, "AIFF", "PCM_16"))
+    at = data.index(b"SSND") + 4
+    data[at : at + 4] = bytes(4)
+    with pytest.raises(CorruptAudio):  # and nothing is raised where it can only be written down
+        decode(bytes(data), RATE)
 
 
 def test_a_forged_table_of_samples_takes_no_gigabytes() -> None:
