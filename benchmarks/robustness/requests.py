@@ -48,9 +48,11 @@ class Outcome:
 class Client:
     """Asks the service."""
 
-    def __init__(self, url: str, seed: int) -> None:
+    def __init__(
+        self, url: str, seed: int, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._url, self._seed = url, seed
-        self._http = httpx.AsyncClient(base_url=url, timeout=None)
+        self._http = httpx.AsyncClient(base_url=url, timeout=None, transport=transport)
         self._limit_s = 60.0
         self._said: dict[str, str] = {}
         """Format -> the caption of the intact file."""
