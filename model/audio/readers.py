@@ -20,6 +20,7 @@ import av
 import av.error
 import numpy as np
 import soundfile
+from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
 from model.errors import AudioError, AudioTooLarge, CorruptAudio, UnsupportedFormat
@@ -193,11 +194,20 @@ def _cap_ffmpeg_allocations() -> None:
         ctypes.CDLL(av.error.__file__).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION))
 
 
+_NUMPY_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
+"""FFmpeg's sample formats, packed or planar."""
+
+
 def _to_float(frame: av.AudioFrame) -> Samples:
     """Samples [S, C] of a frame in any of FFmpeg's sample formats."""
-    array = frame.to_ndarray()  # planar [C, S], else packed [1, S * C]
-    planar = frame.format.is_planar
-    samples = array.T if planar else array.reshape(-1, frame.layout.nb_channels)
+    channels = frame.layout.nb_channels
+    planes, length = (channels, 1) if frame.format.is_planar else (1, channels)
+    kind = _NUMPY_KINDS[frame.format.name.removesuffix("p")]
+    # One by one: PyAV's own list of eight planes or more goes on with what lies behind the eighth.
+    array = np.stack(
+        [np.frombuffer(AudioPlane(frame, i), kind, frame.samples * length) for i in range(planes)]
+    )  # planar [C, S], else packed [1, S * C]
+    samples = array.T if frame.format.is_planar else array.reshape(-1, channels)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond floats become infinite
         floats: Samples = samples.astype(np.float32, copy=False)
     if frame.format.name in ("u8", "u8p"):
