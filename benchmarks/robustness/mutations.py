@@ -113,11 +113,14 @@ def swap(seed: Seed, random: Random) -> bytes:
 
 
 def duplicate(seed: Seed, random: Random) -> bytes:
-    """Repeat parts."""
+    """Repeat parts, up to a thousand times."""
+    dialect = seed.dialect
+    assert dialect
 
     def change(nodes: Nodes, place: int) -> None:
-        times = min(int(2 ** random.uniform(0, 10)), (1 << 21) // (_size(nodes[place]) + 1))
-        nodes[place:place] = [nodes[place]] * times
+        part = dialect.write([nodes[place]])
+        times = min(int(2 ** random.uniform(0, 10)), (1 << 21) // (len(part) + 1))
+        nodes.insert(place, Node(None, part * times))
 
     return _change(seed, random, change)
 
@@ -204,10 +207,6 @@ def _leaves(nodes: Nodes, seed: Seed) -> Nodes:
     ]
 
 
-def _size(node: Node) -> int:
-    return len(node.body) if isinstance(node.body, bytes) else sum(map(_size, node.body))
-
-
 def _set(data: bytes, random: Random) -> bytes:
     size = int(random.choice([1, 2, 4, 8]))
     at = int(random.integers(min(len(data), 96))) // min(size, 4) * min(size, 4)
@@ -224,6 +223,8 @@ BYTES = (flip, truncate, splice, zero)
 PARTS = (damage, lie, distort, delete, swap, duplicate, shorten, nest, tag)
 KNOWN = (truncate, damage, tag)
 """Of these the mutant holds all of the sound, or lacks some of it without wanting to."""
+UNTOLD = ("mp3-bare", "aac", "amr")
+"""Formats in which nothing tells how much follows: cut between two frames, they are whole."""
 
 
 @dataclass(frozen=True)
@@ -247,4 +248,5 @@ def mutant(number: int, seed: int = 0) -> Mutant:
     data = mutation(one, random)
     while data == one.data:  # there was nothing of the kind to change
         mutation, data = flip, flip(one, random)
-    return Mutant(number, one.format, mutation.__name__, data, mutation in KNOWN)
+    known = mutation in KNOWN and not (mutation is truncate and one.format in UNTOLD)
+    return Mutant(number, one.format, mutation.__name__, data, known)

@@ -72,6 +72,16 @@ def test_where_the_end_is_not_told_a_cut_is(case: str) -> None:
     assert clip.duration_s == pytest.approx(1.5, abs=0.1)
 
 
+def test_fragments_that_break_off_before_the_sound_they_index_say_so() -> None:
+    options = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "300000"}
+    data = by_ffmpeg(noise(2.0), RATE, "mp4", "aac", **options)
+    header = data.rindex(b"mdat") - 4
+    for left in (header, header + 1, header + 7):
+        source = decode(data[:left], RATE).source
+        assert source.warnings[-1].startswith("The file breaks off")
+        assert 1.0 < source.duration_s < 2.0
+
+
 @CASES
 def test_a_file_cut_in_its_header_is_refused(case: str, files: dict[str, bytes]) -> None:
     for left in range(1, 200, 7):
