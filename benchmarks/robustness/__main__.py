@@ -29,6 +29,8 @@ from benchmarks.robustness.seeds import seeds
 from benchmarks.serving.clips import Request
 from benchmarks.serving.systems import ROOT, SYSTEMS, running
 
+BESIDE = 16
+"""Hostile clients at a time, beside the others: some of them wait for long."""
 READING = 50
 """Requests between two readings of the memory."""
 
@@ -57,13 +59,27 @@ class Run:
         chance = np.random.default_rng(self._options.seed)
         weights = np.array(shares) / sum(shares)
 
+        async def ask(kind: str) -> None:
+            self._take(await getattr(client, kind)(next(numbers[kind])))
+            self.seconds = time.monotonic() - began
+
+        async def ask_beside() -> None:
+            async with beside:
+                await ask("hostile")
+
         async def one_client() -> None:
             while time.monotonic() < end:
                 kind = str(chance.choice(kinds, p=weights))
-                self._take(await getattr(client, kind)(next(numbers[kind])))
-                self.seconds = time.monotonic() - began
+                if kind == "hostile":
+                    async with beside:  # wait until there is room
+                        others.create_task(ask_beside())
+                else:
+                    await ask(kind)
 
-        await asyncio.gather(*(one_client() for _ in range(self._options.clients)))
+        beside = asyncio.Semaphore(BESIDE)
+        async with asyncio.TaskGroup() as others:
+            for _ in range(self._options.clients):
+                others.create_task(one_client())
         self.ready = await client.ready()
         await client.close()
 
