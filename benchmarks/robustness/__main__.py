@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -151,6 +152,7 @@ def main() -> int:
     parser.add_argument("--case", type=int, metavar="N", help="only write the file of this case")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs are deaf to it
     if options.case is not None:
         print(keep(options.case, options))
         return 0
