@@ -201,13 +201,13 @@ _NUMPY_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 def _to_float(frame: av.AudioFrame) -> Samples:
     """Samples [S, C] of a frame in any of FFmpeg's sample formats."""
     channels = frame.layout.nb_channels
-    planes, length = (channels, 1) if frame.format.is_planar else (1, channels)
-    kind = _NUMPY_KINDS[frame.format.name.removesuffix("p")]
+    planar = frame.format.is_planar
+    planes, size = (channels, frame.samples) if planar else (1, frame.samples * channels)
     # One by one: PyAV's own list of eight planes or more goes on with what lies behind the eighth.
-    array = np.stack(
-        [np.frombuffer(AudioPlane(frame, i), kind, frame.samples * length) for i in range(planes)]
-    )  # planar [C, S], else packed [1, S * C]
-    samples = array.T if frame.format.is_planar else array.reshape(-1, channels)
+    buffers = (bytes(AudioPlane(frame, i)) for i in range(planes))
+    kind = _NUMPY_KINDS[frame.format.name.removesuffix("p")]
+    array = np.stack([np.frombuffer(buffer, kind, size) for buffer in buffers])
+    samples = array.T if planar else array.reshape(-1, channels)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond floats become infinite
         floats: Samples = samples.astype(np.float32, copy=False)
     if frame.format.name in ("u8", "u8p"):
