@@ -48,11 +48,11 @@ def main() -> None:
 
 def _answer(request: dict[str, Any], memory: int) -> dict[str, Any]:
     limits = DecodeLimits(**request["limits"])
-    data = os.pread(memory, request["size"], 0)
     used = resource.getrusage(resource.RUSAGE_SELF)
     # Past it the kernel ends the process, whatever its libraries do.
     _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + limits.max_cpu_s))
     try:
+        data = os.pread(memory, request["size"], 0)
         samples, source = decode_samples(data, request["rate"], limits)
         os.pwrite(memory, samples.data, 0)
     except AudioError as error:

@@ -22,6 +22,8 @@ class Format:
     rate: int
     """Hertz."""
     channels: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+    """The muxer's."""
 
 
 VORBIS = "vorbis"
@@ -57,7 +59,7 @@ def encode(samples: Array, kind: Format) -> bytes:
         return file.getvalue()
     layout = "mono" if kind.channels == 1 else "stereo"
     planes = np.tile(samples.astype(np.float32), (kind.channels, 1))
-    with av.open(file, "w", format=kind.container) as container:
+    with av.open(file, "w", format=kind.container, options=dict(kind.options)) as container:
         stream = container.add_stream(kind.codec, rate=kind.rate, layout=layout, bit_rate=128_000)
         frame = av.AudioFrame.from_ndarray(planes, "fltp", layout)
         frame.sample_rate, frame.pts = kind.rate, 0

@@ -20,7 +20,7 @@ from benchmarks.serving.load import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 RIVALS = ROOT / "build" / "rivals"
-START_S = 90.0
+START_S = 600.0
 _HERE, _THERE = sys.executable, str(RIVALS / "bin" / "python")
 _SERVERS = "benchmarks.serving.servers"
 

@@ -14,8 +14,11 @@ MAX_ELEMENTS = 100_000
 
 
 def read_mp4(data: bytes) -> Stream:
-    """ISO/IEC 14496-12, 4.2: boxes, whose sizes include their own headers."""
-    at, kinds = 0, set()
+    """ISO/IEC 14496-12, 4.2: boxes, whose sizes include their own headers.
+
+    The index of a file in fragments ("moof") says nothing of those that follow.
+    """
+    at, kinds, kind = 0, set(), b""
     missing = 0.0
     for _ in range(MAX_ELEMENTS):
         if at + 8 > len(data):
@@ -34,7 +37,8 @@ def read_mp4(data: bytes) -> Stream:
     # Without an index ("moov") nothing plays; a still picture has "meta" in its place.
     if not kinds & {b"moov", b"meta"}:
         raise cut_short("its index")
-    return Stream((data,), "mov", missing)
+    breaks_off = b"moof" in kinds and (kind == b"moof" or at < len(data) < at + 8)
+    return Stream((data,), "mov", missing, (BREAKS_OFF,) if breaks_off else ())
 
 
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675

@@ -13,12 +13,14 @@ import ctypes
 import io
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 
 import av
 import av.error
 import numpy as np
 import soundfile
+from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
 from model.errors import AudioError, AudioTooLarge, CorruptAudio, UnsupportedFormat
@@ -80,7 +82,7 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
         CorruptAudio: what libsndfile cannot read.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Seekable(data)) as file:
             step = max(1, BLOCK_SAMPLES // file.channels)
             left = file.frames
             while left and len(block := file.read(min(step, left), "float32", always_2d=True)):
@@ -92,6 +94,18 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
         raise kind(
             f"The file cannot be decoded: {error.error_string} Send it again, or as WAV or FLAC."
         ) from error
+
+
+class _Seekable(io.BytesIO):
+    """Stays where it is if it is told to go before the start, as forged sizes make libsndfile do.
+
+    An error here would be written to stderr, which is the log, by what lies between.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with contextlib.suppress(ValueError):
+            super().seek(offset, whence)
+        return self.tell()
 
 
 def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Block]:
@@ -141,7 +155,8 @@ def _decode(
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
     longest = OPUS_GAP_S if codec == "opus" else LONGEST_GAP_S
     clocked = container.format.name.startswith(CLOCKED)
-    heard = failed = gaps = 0.0
+    heard = failed = Fraction()  # a sum of floats would lack a little of a whole file
+    gaps = 0.0
     clock: float | None = None
     for packet in container.demux(stream):
         try:
@@ -150,19 +165,19 @@ def _decode(
             if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
                 yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
                 continue
-            failed += float((packet.duration or 0) * (packet.time_base or 0))
+            failed += (packet.duration or 0) * (packet.time_base or 0)
             continue
         for frame in decoded:
-            seconds = frame.samples / frame.sample_rate
+            seconds = Fraction(frame.samples, frame.sample_rate)
             if clocked and frame.time is not None:
                 if clock is not None and frame.time - clock > longest:
                     gaps += frame.time - clock
-                clock = frame.time + seconds
+                clock = frame.time + float(seconds)
             heard += seconds
             yield frame.sample_rate, _to_float(frame)
     if codec == "flac" and stream.duration and stream.time_base:
-        failed = max(failed, float(stream.duration * stream.time_base) - heard)
-    losses.seconds += failed
+        failed = max(failed, stream.duration * stream.time_base - heard)
+    losses.seconds += float(failed)
     if gaps > failed + longest:
         losses.notes.append(f"Nothing is stored for {gaps:.1f} s in between, and it is left out.")
 
@@ -179,11 +194,20 @@ def _cap_ffmpeg_allocations() -> None:
         ctypes.CDLL(av.error.__file__).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION))
 
 
+_NUMPY_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
+"""FFmpeg's sample formats, packed or planar."""
+
+
 def _to_float(frame: av.AudioFrame) -> Samples:
     """Samples [S, C] of a frame in any of FFmpeg's sample formats."""
-    array = frame.to_ndarray()  # planar [C, S], else packed [1, S * C]
+    channels = frame.layout.nb_channels
     planar = frame.format.is_planar
-    samples = array.T if planar else array.reshape(-1, frame.layout.nb_channels)
+    planes, size = (channels, frame.samples) if planar else (1, frame.samples * channels)
+    # One by one: PyAV's own list of eight planes or more goes on with what lies behind the eighth.
+    buffers = (bytes(AudioPlane(frame, i)) for i in range(planes))
+    kind = _NUMPY_KINDS[frame.format.name.removesuffix("p")]
+    array = np.stack([np.frombuffer(buffer, kind, size) for buffer in buffers])
+    samples = array.T if planar else array.reshape(-1, channels)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond floats become infinite
         floats: Samples = samples.astype(np.float32, copy=False)
     if frame.format.name in ("u8", "u8p"):

@@ -45,7 +45,7 @@ def chunks(
         kind, size = struct.unpack_from(header, data, at)
         yield kind, at + length, size
         at += length + max(size, 0)
-        filled = at + -at % align
+        filled = at + size % align
         if _is_name(data[filled : filled + 4]) or not _is_name(data[at : at + 4]):
             at = filled
 

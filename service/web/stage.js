@@ -91,16 +91,22 @@ export class Stage {
   }
 }
 
-function statement(letter, kicker, { caption, score, alternatives, sounds }) {
+function statement(letter, kicker, said) {
+  const { score, alternatives, sounds } = said;
   return el("article", { class: "statement", "data-letter": letter },
     el("h3", { class: "kicker" }, el("span", { class: "badge", "aria-hidden": "true" }, letter), kicker),
-    el("p", { class: "caption" }, caption),
+    el("p", { class: "caption" }, worded(said)),
     confidence(score),
     chips(sounds, `${kicker}: sounds`),
     alternatives.length ? el("h4", {}, "In other words") : null,
     el("ol", { class: "others" }, alternatives.map((other) =>
-      el("li", {}, el("span", {}, other.caption), el("span", { class: "score" }, figure(other.score))))),
+      el("li", {}, el("span", {}, worded(other)), el("span", { class: "score" }, figure(other.score))))),
   );
+}
+
+/** A caption; that it is cut, and the sentence goes on, is seen. */
+function worded({ caption, truncated }) {
+  return truncated ? `${caption} …` : caption;
 }
 
 /** The sounds that are in both clips, or null. */

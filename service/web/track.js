@@ -34,6 +34,7 @@ export class Track extends EventTarget {
     $(".invite", section).textContent = invite;
     $("input", section).setAttribute("aria-label", `Choose a file for clip ${letter}`);
     $(".record", section).setAttribute("aria-label", `Record clip ${letter}`);
+    $(".warnings", section).setAttribute("aria-label", `What of clip ${letter} could not be heard`);
     $(".scroll", section).setAttribute("aria-label", `Clip ${letter} in numbers`);
     this.lane = $(".lane", section);
     this.lane.setAttribute("aria-label", `Position in clip ${letter}: Enter plays, arrows move`);
@@ -70,13 +71,14 @@ export class Track extends EventTarget {
   }
 
   /**
-   * What the service says of it: the audio's facts, the sounds that are heard or new in it with what
-   * is to be said where there are none, or the mask over it.
+   * What the service says of it: the audio's facts and warnings, the sounds that are heard or new in
+   * it with what is to be said where there are none, or the mask over it.
    */
   describe(audio, { sounds = [], nothing = null, timeline = null }) {
     const channels = { 1: "mono", 2: "stereo" }[audio.channels] ?? `${audio.channels} channels`;
     $(".facts", this.element).textContent =
       `${seconds(audio.duration_s)} · ${(audio.sample_rate / 1000).toFixed(1)} kHz · ${channels} · ${audio.format}`;
+    this.#warn(audio.warnings);
     this.#timeline = timeline;
     this.#sounds = sounds;
     if (!this.clip.picture) return;
@@ -202,6 +204,7 @@ export class Track extends EventTarget {
     this.clip = null;
     this.#timeline = null;
     this.#sounds = [];
+    this.#warn([]);
     this.lanes.clear();
     this.#position = 0;
     this.#named();
@@ -210,6 +213,12 @@ export class Track extends EventTarget {
 
   #show(part, visible) {
     $(part, this.element).hidden = !visible;
+  }
+
+  #warn(texts) {
+    const list = $(".warnings", this.element);
+    list.replaceChildren(...texts.map((text) => el("li", {}, text)));
+    list.hidden = !texts.length;
   }
 
   #note(text) {

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e.browsing import CHROMIUM, RATE, Hearing, chromium, file, hearing, sound, visit
 from tests.support.client import WAIT_S, eventually
@@ -386,6 +386,43 @@ def test_not_audio(browser: Browser, service: tuple[Hearing, str]) -> None:
         page.get_by_role("button", name="Remove").click()
         expect(alert).to_be_empty()
         expect(page.get_by_role("heading", name="Hear what changed.")).to_be_visible()
+
+
+def test_what_could_not_be_heard_is_told_of_beside_its_clip(page: Page) -> None:
+    whole = file(2)
+    data = bytearray(whole["buffer"])
+    at = data.index(b"data") + 4
+    length = int.from_bytes(data[at : at + 4], "little")
+    data[at : at + 4] = (length + 2 * RATE // 10).to_bytes(4, "little")
+    page.get_by_label("Choose a file for clip A").set_input_files({**whole, "buffer": bytes(data)})
+    said(page, "sound 2")
+    warnings = track(page, "A").get_by_role("list", name="What of clip A could not be heard")
+    expect(warnings.get_by_role("listitem")).to_have_text(
+        ["0.10 s of the sound are damaged or missing."]
+    )
+    choose(page, "B", 1)
+    said(page, "sound 2 without 1", "sound 1 without 2")
+    expect(warnings).to_be_visible()
+    expect(track(page, "B").locator(".warnings")).to_be_hidden()
+    page.get_by_role("button", name="Swap").click()
+    said(page, "sound 1 without 2", "sound 2 without 1")
+    expect(warnings).to_be_hidden()
+    expect(track(page, "B").locator(".warnings")).to_contain_text("0.10 s")
+
+
+def test_a_sentence_that_was_cut_looks_like_one(page: Page) -> None:
+    def cut(route: Route) -> None:
+        answer = route.fetch()
+        first, *others = answer.json()["alternatives"]
+        alternatives = [first | {"truncated": True}, *others]
+        route.fulfill(json=answer.json() | {"truncated": True, "alternatives": alternatives})
+
+    page.route("**/caption", cut)
+    choose(page, "A", 2)
+    said(page, "sound 2 …")
+    expect(page.locator(".others li")).to_have_text(
+        ["sound 2, take 1 …−0.50", "sound 2, take 2−0.75"]
+    )
 
 
 def test_what_the_browser_cannot_decode_the_service_may(page: Page) -> None:

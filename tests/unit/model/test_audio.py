@@ -96,6 +96,19 @@ def test_channels_are_averaged() -> None:
     assert np.allclose(clip.samples, expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("channels", [6, 8, 9, 16, 32])
+@pytest.mark.parametrize("codec", ["VORBIS", "OPUS"])
+def test_many_channels_are_heard(codec: str, channels: int) -> None:
+    """FFmpeg's decoders of these keep each channel apart; PyAV's list of them is right up to 7."""
+    weights = np.linspace(0.5, 1, channels, dtype=np.float32)
+    clip = decode(by_soundfile(tone(48_000) * weights, 48_000, "OGG", codec), 48_000)
+    assert clip.source.channels == channels
+    expected = tone(48_000)[:, 0] * weights.mean()
+    assert correlation(clip.samples.numpy(), expected) > 0.95
+    rms = np.sqrt((expected**2).mean())  # the one for low frequencies lacks most of the sound
+    assert clip.samples.square().mean().sqrt() == pytest.approx(rms, 0.25)
+
+
 @pytest.mark.parametrize("codec", ["pcm_f32le", "aac", "libmp3lame"])
 def test_channels_that_are_each_others_inverse_are_heard(codec: str) -> None:
     kind = {"pcm_f32le": "wav", "aac": "ipod", "libmp3lame": "mp3"}[codec]

@@ -72,6 +72,16 @@ def test_where_the_end_is_not_told_a_cut_is(case: str) -> None:
     assert clip.duration_s == pytest.approx(1.5, abs=0.1)
 
 
+def test_fragments_that_break_off_before_the_sound_they_index_say_so() -> None:
+    options = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "300000"}
+    data = by_ffmpeg(noise(2.0), RATE, "mp4", "aac", **options)
+    header = data.rindex(b"mdat") - 4
+    for left in (header, header + 1, header + 7):
+        source = decode(data[:left], RATE).source
+        assert source.warnings[-1].startswith("The file breaks off")
+        assert 1.0 < source.duration_s < 2.0
+
+
 @CASES
 def test_a_file_cut_in_its_header_is_refused(case: str, files: dict[str, bytes]) -> None:
     for left in range(1, 200, 7):
@@ -115,6 +125,14 @@ def test_flac_that_ends_between_frames_says_so() -> None:
     data[24:26] = (RATE // 2 + 1600).to_bytes(2, "big")
     with pytest.raises(CorruptAudio, match="17%"):
         decode(bytes(data), RATE)
+
+
+def test_whole_flac_is_whole_however_many_frames_it_has() -> None:
+    for tenths in range(1, 30):
+        samples = noise(tenths / 10, 44_100)
+        clip = decode(by_ffmpeg(samples, 44_100, "flac", "flac"), 44_100)
+        assert len(clip.samples) == len(samples)
+        assert clip.source.warnings == ()
 
 
 @pytest.mark.parametrize("case", ["flac", "mp3", "mp3-untold", "aac", "m4a", "m4a-alac"])
@@ -272,6 +290,14 @@ def test_forged_wav_headers(offset: int, value: bytes, error: type[AudioError]) 
     data = by_soundfile(noise(0.1), RATE, "WAV", "PCM_16")
     with pytest.raises(error):
         decode(data[:offset] + value + data[offset + len(value) :], RATE)
+
+
+def test_a_size_that_leads_before_the_start_is_corrupt() -> None:
+    data = bytearray(by_soundfile(noise(0.1), RATE, "AIFF", "PCM_16"))
+    at = data.index(b"SSND") + 4
+    data[at : at + 4] = bytes(4)
+    with pytest.raises(CorruptAudio):  # and nothing is raised where it can only be written down
+        decode(bytes(data), RATE)
 
 
 def test_a_forged_table_of_samples_takes_no_gigabytes() -> None:

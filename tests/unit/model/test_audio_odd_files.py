@@ -75,6 +75,13 @@ def test_a_chunk_whose_size_lies_does_not_hide_the_sound() -> None:
     assert np.array_equal(heard(riff(FMT, lies, DATA)), noise(0.1)[:, 0])
 
 
+def test_only_a_chunk_of_odd_size_is_filled_up_wherever_it_lies() -> None:
+    unfilled = chunk(b"ABCD", b"no data.!", pad=False)
+    sound = chunk(b"data", SAMPLES[:0x0C40])  # with "@" in its size, "ata@" could be a name
+    whole = heard(riff(FMT, unfilled, chunk(b"EFGH", b"even"), sound))
+    assert np.array_equal(whole, noise(0.1)[: 0x0C40 // 2, 0])
+
+
 def test_an_info_list_in_aiff_is_passed_over() -> None:
     data = by_soundfile(noise(0.1), RATE, "AIFF", "PCM_16")
     body = data[12:] + b"MARK" + struct.pack(">I", 4) + b"\xff\xff\0\0"

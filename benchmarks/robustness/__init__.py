@@ -1,0 +1,1 @@
+"""What damaged, forged and hostile requests do to a running service."""
