@@ -69,8 +69,7 @@ def test_the_clips_of_the_readme(service: httpx.Client, clips: dict[str, bytes])
     inverse = difference(service, clips["woman-in-rain"], clips["woman"])
     assert names(str(inverse["caption"]), "Rain")
     assert not names(str(inverse["caption"]), "Speech")
-    for name in clips.keys() - {"woman-in-rain"}:  # of which the mask leaves a faint voice
-        clip = clips[name]
+    for name, clip in clips.items():
         assert not mentions(str(difference(service, clip, clip)["caption"])), name
 
 
@@ -83,7 +82,7 @@ def test_the_sounds_of_the_readme(service: httpx.Client, clips: dict[str, bytes]
     assert "Rain" not in labels(answer["sounds"])
     assert "Rain" in labels(answer["shared"])
     assert "Speech" not in labels(answer["shared"])
-    assert not answer["reverse"]["sounds"]
+    assert not {"Rain", "Speech"} & labels(answer["reverse"]["sounds"])
     heard = caption(service, clips["woman-in-rain"])["sounds"]
     assert {"Speech", "Rain"} <= labels(heard)
 
