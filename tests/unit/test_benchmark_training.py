@@ -18,6 +18,7 @@ def test_every_stage_is_measured(
     shown = capsys.readouterr().out
     rows = re.findall(r"^\| (\w+) \| (\d) \| ([\d.]+) \| ([\d.]+) \|$", shown, re.MULTILINE)
     assert [(stage, int(size)) for stage, size, _, _ in rows] == [
-        ("head", 2), ("hearing", 2), ("sentences", 4), ("differences", 4), ("captions", 2)
+        ("head", 2), ("hearing", 2), ("sentences", 4), ("differences", 4), ("captions", 2),
+        ("claims", 4),
     ]  # fmt: skip
     assert all(float(rate) > 0 for row in rows for rate in row[2:])
