@@ -100,12 +100,9 @@ class BartDecoder(nn.Module):
         config = self.bart.config
         memory, mask = difference.memory, difference.mask
         max_length = max_new_tokens + 2
-        prompt = torch.tensor(
-            [[config.decoder_start_token_id, config.bos_token_id]], device=memory.device
-        )
         return search(
             BartSteps(self._step_weights(), memory, mask, num_beams, max_new_tokens),
-            prompt.expand(len(memory), -1),
+            self._prompt(memory),
             Search(
                 num_beams=num_beams,
                 num_captions=num_captions,
@@ -127,17 +124,13 @@ class BartDecoder(nn.Module):
         They begin with BART's start token; cut at ``max_new_tokens`` they lack the end.
         """
         config = self.bart.config
-        clips = len(difference.memory)
-        prompt = difference.mask.new_tensor(
-            [config.decoder_start_token_id, config.bos_token_id], dtype=torch.long
-        )
-        steps = BartSteps(
-            self._step_weights(), difference.memory, difference.mask, count, max_new_tokens
-        )
-        tokens = prompt[1:].expand(clips, count, 1)
-        parents = torch.arange(count, device=prompt.device).expand(clips, -1)
-        logits = steps.prefill(prompt.expand(clips, -1)).expand(-1, count, -1)
-        over = torch.zeros(clips, count, dtype=torch.bool, device=prompt.device)
+        memory, clips = difference.memory, len(difference.memory)
+        prompt = self._prompt(memory)
+        steps = BartSteps(self._step_weights(), memory, difference.mask, count, max_new_tokens)
+        tokens = prompt[:, None, 1:].expand(-1, count, -1)
+        parents = torch.arange(count, device=memory.device).expand(clips, -1)
+        logits = steps.prefill(prompt).expand(-1, count, -1)
+        over = torch.zeros(clips, count, dtype=torch.bool, device=memory.device)
         while True:
             drawn = logits.softmax(-1).flatten(0, 1).multinomial(1).view(clips, count)
             drawn = drawn.masked_fill(over, config.pad_token_id)
@@ -146,6 +139,12 @@ class BartDecoder(nn.Module):
             if bool(over.all()) or tokens.shape[2] > max_new_tokens:
                 return tokens
             logits = steps.step(drawn, parents)
+
+    def _prompt(self, memory: Tensor) -> Tensor:
+        """[B, 2]: what each sentence begins with, before anything is searched for or drawn."""
+        config = self.bart.config
+        start = [config.decoder_start_token_id, config.bos_token_id]
+        return torch.tensor([start], device=memory.device).expand(len(memory), -1)
 
     def _step_weights(self) -> Weights:
         """The weights as steps want them; joined anew if a parameter has changed or moved."""

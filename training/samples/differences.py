@@ -99,14 +99,12 @@ class Differences(Dataset[Sample]):
         ]
         was, then = (original, placed), (mixture.input - original, added)
         return {
-            "difference": lambda: Pair(mixture.input, mixture.reference, was, mixture.reference),
-            "inverse": lambda: Pair(mixture.input, original, then, original),
-            "nothing": lambda: Pair(
-                original, self.same(original, mixture.input, rng), None, original
-            ),
-            "unrelated": lambda: Pair(original, mixture.reference, was, mixture.reference),
-            "silent": lambda: Pair(original, np.zeros(LENGTH // 2, np.float32), was, None),
-        }[task]()
+            "difference": Pair(mixture.input, mixture.reference, was, mixture.reference),
+            "inverse": Pair(mixture.input, original, then, original),
+            "nothing": Pair(original, self.same(original, mixture.input, rng), None, original),
+            "unrelated": Pair(original, mixture.reference, was, mixture.reference),
+            "silent": Pair(original, np.zeros(LENGTH // 2, np.float32), was, None),
+        }[task]
 
     def recording(self, rng: np.random.Generator, avoid: Set[str]) -> tuple[int, Addition]:
         """Something to add, of none of the labels in ``avoid``, nor a case of them, nor they of it.

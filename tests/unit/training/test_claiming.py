@@ -29,6 +29,17 @@ def worth(tokenizer: PreTrainedTokenizerFast) -> Worth:
     return Worth(tokenizer, EVENTS)
 
 
+@pytest.fixture
+def claiming(worth: Worth, tokenizer: PreTrainedTokenizerFast) -> Claiming:
+    """A small decoder that has learnt nothing."""
+    torch.manual_seed(0)
+    decoder = BartDecoder(
+        vocab_size=len(tokenizer), width=32, layers=1, heads=2, ffn=32, dropout=0.0,
+        max_positions=64, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    return Claiming(Events(width=4, memory=32, hidden=4, labels=EVENTS), decoder, worth)
+
+
 def kinds(*labels: str) -> Tensor:
     """[K] bool."""
     return torch.tensor([label in labels for label in EVENTS])
@@ -80,17 +91,10 @@ def test_tokens_are_worth_what_their_captions_are(
 
 
 def test_a_decoder_learns_to_claim_what_is_there(
-    worth: Worth, tokenizer: PreTrainedTokenizerFast
+    claiming: Claiming, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     """Of four captions each as likely: the dog's where a dog is heard, silence where nothing is."""
-    torch.manual_seed(0)
-    decoder = BartDecoder(
-        vocab_size=len(tokenizer), width=32, layers=1, heads=2, ffn=32, dropout=0.0,
-        max_positions=64, bos_token_id=0, pad_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    events = Events(width=4, memory=32, hidden=4, labels=EVENTS)
-    claiming = Claiming(events, decoder, worth)
-    events.head.requires_grad_(False)
+    claiming.events.head.requires_grad_(False)
     batch = {
         "inputs": torch.stack([0.9 * kinds(*DOG), torch.zeros(len(EVENTS))] * 4)[:, None],
         "lengths": torch.ones(8, dtype=torch.long),
@@ -115,15 +119,9 @@ def test_a_decoder_learns_to_claim_what_is_there(
 
 
 def test_what_a_sentence_wants_is_not_asked(
-    worth: Worth, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+    claiming: Claiming, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sentences alone have tokens, scenes alone are drawn of."""
-    torch.manual_seed(0)
-    decoder = BartDecoder(
-        vocab_size=len(tokenizer), width=16, layers=1, heads=2, ffn=16, dropout=0.0,
-        max_positions=64, bos_token_id=0, pad_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    claiming = Claiming(Events(width=4, memory=16, hidden=4, labels=EVENTS), decoder, worth)
     asked: list[tuple[int, ...]] = []
 
     def once(captions: Tensor, wanted: Tensor, heard: Tensor, compared: Tensor) -> Tensor:
@@ -146,9 +144,9 @@ def test_what_a_sentence_wants_is_not_asked(
     assert asked == [(2, DRAWS, 2, 2)]
     # All draws are worth the same: nothing is learned of them, and the sentence's loss is left.
     loss.backward()
-    gradients = {n: p.grad.clone() for n, p in decoder.named_parameters() if p.grad is not None}
+    gradients = {n: p.grad.clone() for n, p in claiming.named_parameters() if p.grad is not None}
     claiming.zero_grad()
     batch["inputs"][0] = torch.rand(5, len(EVENTS))
     claiming(**batch)["loss"].backward()
     for name, gradient in gradients.items():
-        torch.testing.assert_close(decoder.get_parameter(name).grad, gradient)
+        torch.testing.assert_close(claiming.get_parameter(name).grad, gradient)
