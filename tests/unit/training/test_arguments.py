@@ -63,6 +63,7 @@ def test_a_teacher_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--output", str(tmp_path), "--teacher", str(tmp_path / "no")]
+    arguments += ["--audiocaps", "none", "--clotho", "none"]  # they are read before it
     monkeypatch.setattr(sys, "argv", ["training", "train", *arguments])
     with pytest.raises(SystemExit, match=r"training stopped: .*cannot be read"):
         command.main()
