@@ -27,6 +27,7 @@ ALONE = 0.5
 """Of the scenes, those without a reference."""
 MOST = 3
 """Sounds of a scene."""
+SILENCE = KINDS["Silence"]
 SURE = 0.5
 """What the teacher is as sure of is in a scene that no label tells of."""
 
@@ -72,6 +73,7 @@ class Scenes(Dataset[Sample]):
         heard = torch.maximum(opinion["clip"], opinion["windows"].amax(dim=0))
         wanted = torch.zeros(MOST, len(KINDS), dtype=torch.bool)
         labels = [self.labels[number] for number, _, _ in placed if number >= 0]
+        heard[SILENCE] = 0  # of hardly anything the teacher says so; it is no sound to be told
         if not labels and heard.max() > SURE:
             labels = [[int(heard.argmax())]]
         for row, kinds in zip(wanted, labels, strict=False):
