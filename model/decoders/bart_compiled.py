@@ -1,0 +1,132 @@
+"""BART's decoder compiled: the cache of ``bart_steps``, by functions of tensors alone.
+
+What was compiled cannot write to its inputs. So a step is handed the cache as it is and returns its
+own keys and values, which are then written into it: nothing else is copied. And the first step of
+new shapes takes longer than others. So the cache has room beyond what is used, hidden by the mask,
+and doubles when it is full; and memories are padded to multiples of a length.
+
+Shapes: B clips, T frames, H heads, D features, K cached tokens, R the room for them, Q queries per
+clip, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.contracts import Compile
+from model.decoders.bart_network import Weights, additive
+
+FRAMES = 16
+"""What memories are padded to a multiple of."""
+
+
+class CompiledBart:
+    """What a search asks for: the keys and values of memories, and the next tokens."""
+
+    def __init__(self, weights: Weights, compile: Compile) -> None:  # noqa: A002
+        layers, heads, width = len(weights.layers), weights.heads, weights.embedding.shape[1]
+        cache = torch.zeros(2 * layers, 2, heads, 5, width // heads)
+        self.cross_keys_values = compile(_CrossKeysValues(weights), torch.zeros(2, 5, width))
+        self.step = compile(
+            _Step(weights),
+            torch.zeros(2, 4, dtype=torch.long),
+            torch.zeros(1, width),
+            torch.zeros(2, 1, 4, 9),
+            cache,
+            torch.zeros(2, 1, 1, 5),
+            cache,
+        )
+
+
+class CompiledCache:
+    """See ``bart_steps.Cache``."""
+
+    def __init__(self, bart: CompiledBart, memory: Tensor, mask: Tensor, room: int) -> None:
+        """``memory`` [B, T, D] is what the captions are of, ``mask`` [B, T] bool.
+
+        There is ``room`` for so many tokens of a clip, and it grows.
+        """
+        padding = -memory.shape[1] % FRAMES
+        self._bart = bart
+        self._cross_mask = additive(F.pad(mask, (0, padding)), memory.dtype)[:, None, None]
+        # [2 * layers, B, H, T, D / H]
+        self._cross = bart.cross_keys_values(F.pad(memory, (0, 0, 0, padding)))
+        each, clips, heads, _, size = self._cross.shape
+        self._past = memory.new_zeros(each, clips, heads, room, size)
+
+    def run(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """See ``Cache``."""
+        end = mask.shape[3]
+        start = end - tokens.shape[1]
+        if end > self._past.shape[3]:
+            self._past = F.pad(self._past, (0, 0, 0, self._past.shape[3]))
+        hidden = mask.new_full((*mask.shape[:3], self._past.shape[3] - start), -torch.inf)
+        mask = torch.cat([mask[..., :start], hidden, mask[..., start:]], dim=3)
+        logits, new = self._bart.step(
+            tokens, positions, mask, self._past, self._cross_mask, self._cross
+        )
+        self._past[:, :, :, start:end] = new
+        return logits  # type: ignore[no-any-return]
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with these clips alone."""
+        self._cross_mask = self._cross_mask[rows]
+        self._cross = self._cross[:, rows]
+        self._past = self._past[:, rows]
+
+
+class _CrossKeysValues(nn.Module):
+    """As a module of its own, for a compiler."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self._weights = weights
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """[B, T, D] -> [2 * layers, B, H, T, D / H]."""
+        return self._weights.cross_keys_values(memory)
+
+
+class _Step(nn.Module):
+    """A step that writes nothing."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self._weights = weights
+        self._scale = (weights.embedding.shape[1] // weights.heads) ** -0.5
+
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        past: Tensor,
+        cross_mask: Tensor,
+        cross: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [B, Q, V], and keys and values [2 * layers, B, H, Q, D / H] of ``tokens`` [B, Q].
+
+        ``mask`` [B, 1, Q, R + Q] is for ``past`` [2 * layers, B, H, R, D / H] and then the tokens
+        themselves, ``cross_mask`` [B, 1, 1, T] for ``cross`` [2 * layers, B, H, T, D / H].
+        """
+        new = []
+
+        def attend_self(layer: int, qkv: Tensor) -> Tensor:
+            query, key, value = qkv[0], qkv[1], qkv[2]
+            new.extend([key, value])
+            past_key, past_value = past[2 * layer], past[2 * layer + 1]
+            keys = (past_key, key)
+            scores = torch.cat([query @ each.transpose(2, 3) for each in keys], dim=3)
+            share = (self._scale * scores + mask).softmax(-1)
+            room = past_key.shape[2]
+            return share[..., :room] @ past_value + share[..., room:] @ value
+
+        def attend_cross(layer: int, query: Tensor) -> Tensor:
+            return F.scaled_dot_product_attention(
+                query, cross[2 * layer], cross[2 * layer + 1], attn_mask=cross_mask
+            )
+
+        logits = self._weights.logits(tokens, positions, attend_self, attend_cross)
+        return logits, torch.stack(new)

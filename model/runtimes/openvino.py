@@ -1,0 +1,64 @@
+"""OpenVINO: modules compiled for this machine's processor, in float32."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import openvino
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+
+
+class OpenVino:
+    """See ``model.contracts.Compile``."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        """It takes as many threads as torch does now; ``cache`` keeps what was compiled."""
+        self._core = openvino.Core()
+        self._core.set_property(
+            "CPU",
+            {
+                "ENABLE_CPU_PINNING": False,  # several replicas would share a core
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "INFERENCE_PRECISION_HINT": "f32",
+                "PERFORMANCE_HINT": "LATENCY",
+            },
+        )
+        if cache is not None:
+            self._core.set_property({"CACHE_DIR": str(cache)})
+        # openvino.convert_model would report its use to Google Analytics.
+        self._frontend = FrontEndManager().load_by_framework("pytorch")
+
+    @torch.no_grad()
+    def __call__(self, module: nn.Module, *examples: Tensor) -> nn.Module:
+        """See ``model.contracts.Compile``."""
+        with warnings.catch_warnings():
+            # Deprecated, but there in the torch that is pinned; torch.export takes seconds more.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            traced = torch.jit.trace(module, examples, check_trace=False)  # type: ignore[no-untyped-call]
+        decoder = TorchScriptPythonDecoder(traced)  # what is loaded does not hold it
+        model = self._frontend.convert(self._frontend.load(decoder))
+        for port, example in zip(model.inputs, examples, strict=True):
+            port.get_node().set_element_type(openvino.Type(example.numpy().dtype))
+        model.validate_nodes_and_infer_types()
+        return _Compiled(self._core.compile_model(model, "CPU"))
+
+
+class _Compiled(nn.Module):
+    """One thread at a time may call it."""
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        super().__init__()
+        self._request = model.create_infer_request()
+
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        held = [each.contiguous().numpy() for each in inputs]
+        for number, each in enumerate(held):
+            self._request.set_input_tensor(number, openvino.Tensor(each, shared_memory=True))
+        self._request.infer()
+        # Copied: the next call overwrites them.
+        found = tuple(torch.from_numpy(each.data.copy()) for each in self._request.output_tensors)
+        return found if len(found) > 1 else found[0]
