@@ -27,16 +27,15 @@ class CompiledBart:
 
     def __init__(self, weights: Weights, compile: Compile) -> None:  # noqa: A002
         layers, heads, width = len(weights.layers), weights.heads, weights.embedding.shape[1]
-        cache = torch.zeros(2 * layers, 2, heads, 5, width // heads)
+        cache = torch.zeros(4 * layers, 2, heads, 5, width // heads)
         self.cross_keys_values = compile(_CrossKeysValues(weights), torch.zeros(2, 5, width))
         self.step = compile(
             _Step(weights),
             torch.zeros(2, 4, dtype=torch.long),
             torch.zeros(1, width),
             torch.zeros(2, 1, 4, 9),
-            cache,
             torch.zeros(2, 1, 1, 5),
-            cache,
+            *cache,
         )
 
 
@@ -55,6 +54,7 @@ class CompiledCache:
         self._cross = bart.cross_keys_values(F.pad(memory, (0, 0, 0, padding)))
         each, clips, heads, _, size = self._cross.shape
         self._past = memory.new_zeros(each, clips, heads, room, size)
+        self._caches = (*self._past, *self._cross)
 
     def run(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """See ``Cache``."""
@@ -62,11 +62,10 @@ class CompiledCache:
         start = end - tokens.shape[1]
         if end > self._past.shape[3]:
             self._past = F.pad(self._past, (0, 0, 0, self._past.shape[3]))
+            self._caches = (*self._past, *self._cross)
         hidden = mask.new_full((*mask.shape[:3], self._past.shape[3] - start), -torch.inf)
         mask = torch.cat([mask[..., :start], hidden, mask[..., start:]], dim=3)
-        logits, new = self._bart.step(
-            tokens, positions, mask, self._past, self._cross_mask, self._cross
-        )
+        logits, new = self._bart.step(tokens, positions, mask, self._cross_mask, *self._caches)
         self._past[:, :, :, start:end] = new
         return logits  # type: ignore[no-any-return]
 
@@ -75,6 +74,7 @@ class CompiledCache:
         self._cross_mask = self._cross_mask[rows]
         self._cross = self._cross[:, rows]
         self._past = self._past[:, rows]
+        self._caches = (*self._past, *self._cross)
 
 
 class _CrossKeysValues(nn.Module):
@@ -98,25 +98,21 @@ class _Step(nn.Module):
         self._scale = (weights.embedding.shape[1] // weights.heads) ** -0.5
 
     def forward(
-        self,
-        tokens: Tensor,
-        positions: Tensor,
-        mask: Tensor,
-        past: Tensor,
-        cross_mask: Tensor,
-        cross: Tensor,
+        self, tokens: Tensor, positions: Tensor, mask: Tensor, cross_mask: Tensor, *caches: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Logits [B, Q, V], and keys and values [2 * layers, B, H, Q, D / H] of ``tokens`` [B, Q].
 
-        ``mask`` [B, 1, Q, R + Q] is for ``past`` [2 * layers, B, H, R, D / H] and then the tokens
-        themselves, ``cross_mask`` [B, 1, 1, T] for ``cross`` [2 * layers, B, H, T, D / H].
+        ``caches`` are each layer's keys and values, first of the past [B, H, R, D / H], then of
+        the memory [B, H, T, D / H]. ``mask`` [B, 1, Q, R + Q] is for the past and then the tokens
+        themselves, ``cross_mask`` [B, 1, 1, T] for the memory.
         """
+        past, cross = caches[: len(caches) // 2], caches[len(caches) // 2 :]
         new = []
 
         def attend_self(layer: int, qkv: Tensor) -> Tensor:
             query, key, value = qkv[0], qkv[1], qkv[2]
             new.extend([key, value])
-            past_key, past_value = past[2 * layer], past[2 * layer + 1]
+            past_key, past_value = past[2 * layer : 2 * layer + 2]
             keys = (past_key, key)
             scores = torch.cat([query @ each.transpose(2, 3) for each in keys], dim=3)
             share = (self._scale * scores + mask).softmax(-1)
@@ -124,9 +120,8 @@ class _Step(nn.Module):
             return share[..., :room] @ past_value + share[..., room:] @ value
 
         def attend_cross(layer: int, query: Tensor) -> Tensor:
-            return F.scaled_dot_product_attention(
-                query, cross[2 * layer], cross[2 * layer + 1], attn_mask=cross_mask
-            )
+            key, value = cross[2 * layer : 2 * layer + 2]
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=cross_mask)
 
         logits = self._weights.logits(tokens, positions, attend_self, attend_cross)
         return logits, torch.stack(new)

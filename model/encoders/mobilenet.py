@@ -108,9 +108,10 @@ def silence_before(heard: Tensor) -> Tensor:
 
 def _delayed(samples: Tensor, by: Tensor, size: int) -> Tensor:
     """[B, S] -> [B, ``size``]: each row begins ``by`` [B] samples later, silence around it."""
-    places = torch.arange(size, device=samples.device) - by[:, None]
-    inside = (places >= 0) & (places < samples.shape[1])
-    return samples.gather(1, places.clamp(0, samples.shape[1] - 1)) * inside
+    delayed = samples.new_zeros(len(samples), size)
+    for row, clip, start in zip(delayed, samples, by.tolist(), strict=True):
+        row[start : start + len(clip)] = clip[: size - start]
+    return delayed
 
 
 class MagnitudeLogMel(nn.Module):

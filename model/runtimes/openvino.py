@@ -53,11 +53,15 @@ class _Compiled(nn.Module):
     def __init__(self, model: openvino.CompiledModel) -> None:
         super().__init__()
         self._request = model.create_infer_request()
+        self._inputs: list[Tensor | None] = [None] * len(model.inputs)
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        held = [each.contiguous().numpy() for each in inputs]
-        for number, each in enumerate(held):
-            self._request.set_input_tensor(number, openvino.Tensor(each, shared_memory=True))
+        for number, each in enumerate(inputs):
+            if each is not self._inputs[number]:  # else it is read where it was read before
+                whole = each.contiguous()
+                shared = openvino.Tensor(whole.numpy(), shared_memory=True)
+                self._request.set_input_tensor(number, shared)
+                self._inputs[number] = whole  # which nothing else may hold
         self._request.infer()
         # Copied: the next call overwrites them.
         found = tuple(torch.from_numpy(each.data.copy()) for each in self._request.output_tensors)

@@ -32,6 +32,11 @@ class Between(nn.Module):
         return y.sum(dim=1), y.sum(dim=2)
 
 
+class Minus(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first - second
+
+
 @pytest.fixture
 def between() -> Between:
     torch.manual_seed(0)
@@ -94,6 +99,20 @@ def test_views_are_read_as_they_are(between: Between) -> None:
     x, real = inputs(9, 5)
     given = x.transpose(0, 1)[:, 2:6], real.T[:, 2:6]
     torch.testing.assert_close(compiled(*given)[1], between(*given)[1], rtol=0, atol=1e-5)
+
+
+def test_copies_of_views_do_not_share_memory() -> None:
+    compiled = OpenVino()(Minus(), torch.zeros(2, 2), torch.zeros(2, 2))
+    first, second = torch.randn(30, 20).T, torch.randn(30, 20).T
+    torch.testing.assert_close(compiled(first, second), first - second)
+
+
+def test_what_changed_in_place_is_read_anew() -> None:
+    compiled = OpenVino()(Minus(), torch.zeros(2, 2), torch.zeros(2, 2))
+    first, second = torch.randn(3, 2), torch.randn(3, 2)
+    compiled(first, second)
+    first += 1
+    torch.testing.assert_close(compiled(first, second), first - second)
 
 
 def test_a_result_stays_as_it_is(between: Between) -> None:
