@@ -115,7 +115,7 @@ class _Step(nn.Module):
             past_key, past_value = past[2 * layer : 2 * layer + 2]
             keys = (past_key, key)
             scores = torch.cat([query @ each.transpose(2, 3) for each in keys], dim=3)
-            share = (self._scale * scores + mask).softmax(-1)
+            share: Tensor = (self._scale * scores + mask).softmax(-1)
             room = past_key.shape[2]
             return share[..., :room] @ past_value + share[..., room:] @ value
 
