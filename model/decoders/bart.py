@@ -140,7 +140,8 @@ class BartDecoder(nn.Module):
 
     def _cache(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> Cache:
         if self._compiled is not None:
-            return CompiledCache(self._compiled, memory, mask, beams * min(steps, _USUAL_STEPS))
+            room = beams * min(steps, _USUAL_STEPS)
+            return CompiledCache(self._compiled, memory, mask, max(beams, _PROMPT), room)
         return TorchCache(self._step_weights(), memory, mask, _PROMPT + beams * steps)
 
     def _step_weights(self) -> Weights:

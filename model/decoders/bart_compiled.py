@@ -1,9 +1,10 @@
 """BART's decoder compiled: the cache of ``bart_steps``, by functions of tensors alone.
 
 What was compiled cannot write to its inputs. So a step is handed the cache as it is and returns its
-own keys and values, which are then written into it: nothing else is copied. And the first step of
-new shapes takes longer than others. So the cache has room beyond what is used, hidden by the mask,
-and doubles when it is full; and memories are padded to multiples of a length.
+own keys and values, which are then written into it: nothing else is copied. And a step of other
+shapes than the last takes longer. So the cache has room beyond what is used, hidden by the mask,
+and doubles when it is full; the prompt and the steps have as many queries, some of them idle; and
+memories are padded to multiples of a length.
 
 Shapes: B clips, T frames, H heads, D features, K cached tokens, R the room for them, Q queries per
 clip, V vocabulary.
@@ -32,7 +33,7 @@ class CompiledBart:
         self.step = compile(
             _Step(weights),
             torch.zeros(2, 4, dtype=torch.long),
-            torch.zeros(1, width),
+            torch.zeros(4, width),
             torch.zeros(2, 1, 4, 9),
             torch.zeros(2, 1, 1, 5),
             *cache,
@@ -42,11 +43,15 @@ class CompiledBart:
 class CompiledCache:
     """See ``bart_steps.Cache``."""
 
-    def __init__(self, bart: CompiledBart, memory: Tensor, mask: Tensor, room: int) -> None:
+    def __init__(
+        self, bart: CompiledBart, memory: Tensor, mask: Tensor, queries: int, room: int
+    ) -> None:
         """``memory`` [B, T, D] is what the captions are of, ``mask`` [B, T] bool.
 
-        There is ``room`` for so many tokens of a clip, and it grows.
+        ``queries`` is the most tokens of a clip that are added at once; there is ``room`` for so
+        many in all, and it grows.
         """
+        self._queries = queries
         padding = -memory.shape[1] % FRAMES
         self._bart = bart
         self._cross_mask = additive(F.pad(mask, (0, padding)), memory.dtype)[:, None, None]
@@ -58,16 +63,21 @@ class CompiledCache:
 
     def run(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """See ``Cache``."""
-        end = mask.shape[3]
-        start = end - tokens.shape[1]
+        count, end = tokens.shape[1], mask.shape[3]
+        start, idle = end - count, self._queries - count
         if end > self._past.shape[3]:
             self._past = F.pad(self._past, (0, 0, 0, self._past.shape[3]))
             self._caches = (*self._past, *self._cross)
         hidden = mask.new_full((*mask.shape[:3], self._past.shape[3] - start), -torch.inf)
         mask = torch.cat([mask[..., :start], hidden, mask[..., start:]], dim=3)
+        positions = positions.expand(count, -1)
+        if idle:  # they attend to anything, and none attends to them
+            tokens = F.pad(tokens, (0, idle))
+            positions = F.pad(positions, (0, 0, 0, idle))
+            mask = F.pad(F.pad(mask, (0, idle), value=-torch.inf), (0, 0, 0, idle))
         logits, new = self._bart.step(tokens, positions, mask, self._cross_mask, *self._caches)
-        self._past[:, :, :, start:end] = new
-        return logits  # type: ignore[no-any-return]
+        self._past[:, :, :, start:end] = new[:, :, :, :count]
+        return logits[:, :count]  # type: ignore[no-any-return]
 
     def take(self, rows: Tensor) -> None:
         """Go on with these clips alone."""

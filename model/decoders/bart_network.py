@@ -53,14 +53,14 @@ class Weights:
         attend_self: Callable[[int, Tensor], Tensor],
         attend_cross: Callable[[int, Tensor], Tensor],
     ) -> Tensor:
-        """[B, Q] -> [B, Q, V]; ``positions`` broadcasts to [B * Q, D].
+        """[B, Q] -> [B, Q, V]; ``positions`` [Q or 1, D] are the embeddings of their places.
 
         Of each layer, by number, ``attend_self`` is handed query, key and value of the tokens,
         [3, B, H, Q, D / H], and ``attend_cross`` the query alone; both return [B, H, Q, D / H].
         """
         clips, count = tokens.shape
-        x = F.embedding(tokens.flatten(), self.embedding) + positions
-        x = self.embedding_norm(x)
+        x = F.embedding(tokens, self.embedding) + positions
+        x = self.embedding_norm(x.flatten(0, 1))
         for number, layer in enumerate(self.layers):
             qkv = layer.self_qkv(x).view(clips, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             x = layer.self_norm(x + layer.self_out(_rows(attend_self(number, qkv))))

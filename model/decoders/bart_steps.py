@@ -24,8 +24,8 @@ class Cache(Protocol):
     def run(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """Add ``tokens`` [B, Q] to those so far -> logits [B, Q, V] of what follows each.
 
-        ``positions`` [B * Q or 1, D] are their embeddings; ``mask`` [B, 1, Q, K + Q], additive,
-        says what of those so far, and of themselves, each attends to.
+        ``positions`` [Q or 1, D] are the embeddings of their places. ``mask`` [B, 1, Q, K + Q],
+        additive, says what of those so far, and of themselves, each attends to.
         """
 
     def take(self, rows: Tensor) -> None:
@@ -52,8 +52,8 @@ class BartSteps:
         self._tokens = count
         self._mask = self._own.new_zeros(clips, 1, self._beams, count)
         before = additive(self._own.new_ones(count, count).tril().bool(), self._own.dtype)
-        positions = self._positions[:count].repeat(clips, 1)
-        return self._cache.run(tokens, positions, before.expand(clips, 1, -1, -1))[:, -1:]
+        mask = before.expand(clips, 1, -1, -1)
+        return self._cache.run(tokens, self._positions[:count], mask)[:, -1:]
 
     def step(self, tokens: Tensor, parents: Tensor) -> Tensor:
         """Go on: beam n adds ``tokens``[b, n] to what beam ``parents``[b, n] had.
