@@ -53,6 +53,7 @@ def main() -> None:
                 )
                 for name, config in CONFIGS.items()
                 for runtime in runtimes
+                if runtime == "torch" or issubclass(ENCODERS[config.name], Compilable)
             },
             arguments.rounds,
             arguments.clock,
