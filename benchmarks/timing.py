@@ -14,14 +14,17 @@ def by_turns(
 ) -> dict[str, float]:
     """Median seconds of each, after one run of each that does not count.
 
-    They take turns, so that whatever else the machine does in the meantime meets all of them.
+    They take turns, so that whatever else the machine does in the meantime meets all of them; and
+    the turns rotate and reverse, since who runs after whom decides what is left in the caches.
     """
     for run in contestants.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
+    for number in range(rounds):
+        first = number // 2 % len(contestants)
+        order = [*contestants][first:] + [*contestants][:first]
+        for name in reversed(order) if number % 2 else order:
             began = clock()
-            run()
+            contestants[name]()
             seconds[name].append(clock() - began)
     return {name: median(each) for name, each in seconds.items()}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cli.describe import Describer, Request
     from engine.captioner import Captioner
 
-LOCAL = ("model", "device", "dtype", "max_audio_seconds")
+LOCAL = ("model", "device", "dtype", "runtime", "compile_cache", "max_audio_seconds")
 """Settings of a model that runs here."""
 SEARCH = {
     "num_beams": f"Beam width, 1 to {MAX_BEAMS}; 1 is greedy. Default: the checkpoint's.",
@@ -182,7 +182,12 @@ def _load(settings: Settings) -> Captioner:
     # On a thread that ends, and with it its OpenMP team, which would share the model's cores.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(
-            Captioner.from_dir, settings.model, settings.device, settings.dtype
+            Captioner.from_dir,
+            settings.model,
+            settings.device,
+            settings.dtype,
+            settings.runtime,
+            settings.compile_cache,
         ).result()
 
 

@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
         default = "the bundled checkpoint" if field.default == BUNDLED else field.default
         shown = (
             f" Default: {default}."
-            if field.default_factory is None and default not in ((), "")
+            if field.default_factory is None and default not in ((), "", None)
             else ""
         )
         parser.add_argument(

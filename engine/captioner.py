@@ -17,7 +17,9 @@ from model import checkpoint
 from model.audio import Decode, DecodeLimits, decode
 from model.captioner import CaptionerModel
 from model.checkpoint import Checkpoint
+from model.contracts import Compile
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
+from model.runtimes import compiler
 from model.types import (
     MAX_BEAMS,
     MAX_NEW_TOKENS,
@@ -42,14 +44,24 @@ _ONE_TOKEN = 3
 class Captioner:
     """One model on one device. ``prepare`` may be called from any thread, the rest from one."""
 
-    def __init__(self, loaded: Checkpoint, device: torch.device) -> None:
-        """Take the checkpoint's model over: it is moved to ``device`` and can't be trained then."""
+    def __init__(
+        self,
+        loaded: Checkpoint,
+        device: torch.device,
+        compile: Compile | None = None,  # noqa: A002
+    ) -> None:
+        """Take the checkpoint's model over: it is moved to ``device`` and can't be trained then.
+
+        ``compile`` makes it faster there (``model.runtimes``).
+        """
         self.name = loaded.name
         self.revision = loaded.revision
         self.card = loaded.card
         self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
         if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
             self.model.encoder.fold_norms()
+        if compile is not None:
+            self.model.compile_with(compile)
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
         longest = self.generation.max_length - 2 - _LOOK_AHEAD
@@ -64,14 +76,22 @@ class Captioner:
         self.labels: tuple[str, ...] = () if events is None else events.labels
 
     @classmethod
-    def from_dir(cls, path: Path, device: str = "auto", dtype: str = "auto") -> Captioner:
+    def from_dir(
+        cls,
+        path: Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        runtime: str = "auto",
+        compile_cache: Path | None = None,
+    ) -> Captioner:
         """Load a checkpoint directory.
 
         ``device`` auto is the GPU if there is one; ``dtype`` auto is float16 there and float32
-        on the CPU.
+        on the CPU; ``runtime`` auto is OpenVINO on the CPU, where it is installed, else torch.
+        ``compile_cache`` is a directory for what OpenVINO compiled.
 
         Raises:
-            CheckpointError: the directory, the device or the dtype cannot be used.
+            CheckpointError: the directory, the device, the dtype or the runtime cannot be used.
         """
         gpu = torch.cuda.is_available()
         try:
@@ -87,7 +107,8 @@ class Captioner:
         number = getattr(torch, dtype, None)
         if number not in (torch.float32, torch.bfloat16, torch.float16):
             raise CheckpointError(f"dtype {dtype!r} is unknown: use float32, bfloat16 or float16")
-        return cls(checkpoint.load(path, number), place)
+        compile_with = compiler(runtime, place, number, compile_cache)
+        return cls(checkpoint.load(path, number), place, compile_with)
 
     def prepare(
         self, data: bytes, limits: DecodeLimits | None = None, decode: Decode = decode

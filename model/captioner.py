@@ -15,7 +15,16 @@ from transformers import PreTrainedModel
 
 from model.adapters import ADAPTERS
 from model.config import CaptionerConfig
-from model.contracts import Adapter, Decoder, DiffBlock, Encoder, EventHead, Parts
+from model.contracts import (
+    Adapter,
+    Compilable,
+    Compile,
+    Decoder,
+    DiffBlock,
+    Encoder,
+    EventHead,
+    Parts,
+)
 from model.decoders import DECODERS
 from model.difference import DIFFERENCES
 from model.encoders import ENCODERS
@@ -69,6 +78,12 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
 
     def _init_weights(self, module: Any) -> None:
         """Every part initializes itself when it is built."""
+
+    def compile_with(self, compile: Compile) -> None:  # noqa: A002
+        """Have compiled what gains by it: for inference, and for good."""
+        for part in self.children():
+            if isinstance(part, Compilable):
+                part.compile_with(compile)
 
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""

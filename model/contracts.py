@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,25 @@ class Part(Protocol):
     def eval(self) -> Self: ...  # noqa: D102
     def to(self, device: torch.device | str) -> Self: ...  # noqa: D102
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...  # noqa: D102
+
+
+class Compile(Protocol):
+    """A compiler for inference (``model.runtimes``)."""
+
+    def __call__(self, module: nn.Module, *examples: Tensor) -> nn.Module:
+        """``module``, of tensors to one or several, compiled for any sizes of their dimensions.
+
+        Types and numbers of dimensions are those of ``examples``. The module is traced: what it
+        does must not depend on values, nor in Python on sizes.
+        """
+
+
+@runtime_checkable
+class Compilable(Protocol):
+    """A part of which something gains by being compiled; others run in torch."""
+
+    def compile_with(self, compile: Compile) -> None:  # noqa: A002
+        """Become faster for inference, and for good."""
 
 
 class Encoder(Part, Protocol):

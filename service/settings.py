@@ -37,6 +37,14 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the model's weights and activations."
     )
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="What computes: torch, or OpenVINO (a CPU, float32); auto takes OpenVINO "
+        "where it can.",
+    )
+    compile_cache: Path | None = Field(
+        None, description="Directory that keeps what OpenVINO compiled, for a faster next start."
+    )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     root_path: str = Field(

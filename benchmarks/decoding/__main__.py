@@ -1,13 +1,16 @@
 """``python -m benchmarks.decoding``: our search against Transformers' ``generate``, as ratios.
 
-Both run on the same weights and memories, by turns within one run; a ratio is that of the medians.
-The second table says what ours cannot do without, and how long that alone takes on this machine.
+``generate`` runs in torch, ours on the CPU in the runtime asked for, on the same weights and
+memories, by turns within one run; a ratio is that of the medians. The second table says what ours
+cannot do without, in torch, and how long that alone takes on this machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import platform
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,6 +26,8 @@ from benchmarks.timing import by_turns
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
+from model.contracts import Compilable, Decoder
+from model.runtimes import compiler
 from model.types import Difference
 from training.scenes.synthetic import SOUNDS, synthesize
 
@@ -36,6 +41,8 @@ class Row:
 
     name: str
     model: CaptionerModel
+    """In torch."""
+    ours: Decoder
     memory: Difference
     beams: int
     max_new_tokens: int
@@ -43,21 +50,31 @@ class Row:
     wanted: float
 
 
-def rows() -> Iterator[Row]:
+def rows(runtime: str) -> Iterator[Row]:
     """What is compared on this machine."""
+
+    def compiled(model: CaptionerModel) -> Decoder:
+        decoder = copy.deepcopy(model.decoder)
+        compile_with = compiler(runtime, torch.device("cpu"), torch.float32)
+        if compile_with is not None and isinstance(decoder, Compilable):
+            decoder.compile_with(compile_with)
+        return decoder
+
     bundled = checkpoint.load(ROOT / "checkpoints" / "default", torch.float32).model
+    ours = compiled(bundled)
     for beams, batch, wanted in [(1, 1, 4.0), (1, 16, 3.0), (4, 1, 4.0), (4, 16, 4.0)]:
         name = f"bundled, CPU, {'greedy' if beams == 1 else f'{beams} beams'}, batch {batch}"
-        yield Row(name, bundled, heard(bundled, batch), beams, 62, 5, wanted)
+        yield Row(name, bundled, ours, heard(bundled, batch), beams, 62, 5, wanted)
     torch.manual_seed(0)
     full = CaptionerModel(CaptionerConfig()).eval()
     # Its weights are random, so the length is set: that of a caption.
-    yield Row("full size, CPU, 4 beams, batch 8", full, noise(full, 8), 4, 16, 99, 2.0)
+    name = "full size, CPU, 4 beams, batch 8"
+    yield Row(name, full, compiled(full), noise(full, 8), 4, 16, 99, 2.0)
     if torch.cuda.is_available():
         full = full.to("cuda", torch.bfloat16)  # type: ignore[arg-type]
         for batch, wanted in [(1, 5.0), (64, 3.0)]:
             name = f"full size, GPU, bfloat16, 4 beams, batch {batch}"
-            yield Row(name, full, noise(full, batch), 4, 16, 99, wanted)
+            yield Row(name, full, full.decoder, noise(full, batch), 4, 16, 99, wanted)
 
 
 @torch.inference_mode()
@@ -73,7 +90,7 @@ def heard(model: CaptionerModel, batch: int) -> Difference:
     lengths = torch.tensor([len(clip) for clip in clips])
     samples = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
     encoded = model.encode(samples, lengths)
-    return Difference(encoded.frames, encoded.mask, None)
+    return model.compare(encoded, encoded.take([]), torch.tensor([], dtype=torch.long))
 
 
 def noise(model: CaptionerModel, batch: int) -> Difference:
@@ -92,21 +109,22 @@ def searches(row: Row) -> dict[str, Callable[[], torch.Tensor]]:
         "min_length": row.min_length,
         **SEARCH,
     }
-    decoder = row.model.decoder
+    reference = row.model.decoder
     # Tokens on the CPU are tokens that have been found.
     return {
-        "theirs": lambda: generate(decoder, row.memory, **options).cpu(),
-        "ours": lambda: decoder.generate(row.memory, **options).tokens.cpu(),
+        "theirs": lambda: generate(reference, row.memory, **options).cpu(),
+        "ours": lambda: row.ours.generate(row.memory, **options).tokens.cpu(),
+        "ours in torch": lambda: reference.generate(row.memory, **options).tokens.cpu(),
     }
 
 
-def measure(row: Row, rounds: int) -> tuple[float, float, bool]:
+def measure(row: Row, rounds: int, clock: Callable[[], float]) -> tuple[float, float, bool]:
     """Median seconds of ``generate`` and of ours, and whether they found the same."""
-    contestants = searches(row)
+    contestants = {name: run for name, run in searches(row).items() if name != "ours in torch"}
     found = {name: run() for name, run in contestants.items()}
     width = min(tokens.shape[-1] for tokens in found.values())
     same = torch.equal(found["theirs"][..., :width], found["ours"][..., :width])
-    seconds = by_turns(contestants, rounds)
+    seconds = by_turns(contestants, rounds, clock)
     return seconds["theirs"], seconds["ours"], same
 
 
@@ -115,6 +133,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="runs of each, by turns (15)")
     parser.add_argument("--threads", type=int, help="of torch (its own choice)")
+    parser.add_argument("--runtime", default="auto", help="auto, torch or openvino (auto)")
+    parser.add_argument(
+        "--cpu-time",
+        dest="clock",
+        action="store_const",
+        const=time.process_time,
+        default=time.perf_counter,
+        help="take the processor's time, not the clock's: on a machine that does other things",
+    )
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -122,13 +149,13 @@ def main() -> None:
     print(
         f"torch {torch.__version__}, transformers {metadata.version('transformers')}, "
         f"{torch.get_num_threads()} threads, {platform.processor() or platform.machine()}, "
-        f"{device}, {arguments.rounds} rounds\n"
+        f"{device}, runtime {arguments.runtime}, {arguments.rounds} rounds\n"
     )
     print("| decoding | `generate` ms | ours ms | ratio | at least | same tokens |")
     print("|---|---|---|---|---|---|")
     least: list[str] = []
-    for row in rows():
-        theirs, ours, same = measure(row, arguments.rounds)
+    for row in rows(arguments.runtime):
+        theirs, ours, same = measure(row, arguments.rounds, arguments.clock)
         print(
             f"| {row.name} | {theirs * 1000:.1f} | {ours * 1000:.1f} | {theirs / ours:.2f} "
             f"| {row.wanted:g} | {'yes' if same else 'NO'} |",
@@ -147,7 +174,7 @@ def main() -> None:
 def bound(row: Row, ours: float) -> str:
     """A line of the second table."""
     decoder = row.model.decoder
-    search = searches(row)["ours"]
+    search = searches(row)["ours in torch"]
     best = search()[:, 0]
     tokens = (best != decoder.pad_token_id).sum(dim=1).float().mean()
     found = floor.count(decoder.bart, search)

@@ -34,10 +34,10 @@ class Floor:
 
 
 def count(bart: nn.Module, run: Callable[[], object]) -> Floor:
-    """What ``run``, a search of ours with this decoder, takes."""
-    with patch.object(BartSteps, "_run", autospec=True, side_effect=BartSteps._run) as step:
+    """What ``run``, a search of ours with this decoder in torch, takes."""
+    with patch.object(BartSteps, "step", autospec=True, side_effect=BartSteps.step) as step:
         run()
-    steps = step.call_count
+    steps = 1 + step.call_count
     with FlopCounterMode(display=False) as flop:
         run()
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as profiled:

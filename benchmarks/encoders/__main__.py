@@ -6,14 +6,16 @@ Weights do not matter for time: they are random.
 from __future__ import annotations
 
 import argparse
+import time
 from functools import partial
 
 import torch
 
 from benchmarks.timing import by_turns
 from model.config import EfficientAtConfig, EncoderConfig, MobileNetConfig, compact
-from model.contracts import Encoder
+from model.contracts import Compilable, Encoder
 from model.encoders import ENCODERS
+from model.runtimes import compiler
 
 CONFIGS: dict[str, EncoderConfig] = {
     "cnn14, a quarter of its widths": compact(100).encoder,
@@ -28,31 +30,49 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each clip (10)")
     parser.add_argument("--batch", type=int, default=1, help="clips at once (1)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each encoder (15)")
+    parser.add_argument("--runtime", nargs="+", help="of torch and openvino (both)")
     parser.add_argument("--threads", type=int, help="of torch (its own choice)")
+    parser.add_argument(
+        "--cpu-time",
+        dest="clock",
+        action="store_const",
+        const=time.process_time,
+        default=time.perf_counter,
+        help="take the processor's time, not the clock's: on a machine that does other things",
+    )
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    runtimes = arguments.runtime or ["torch", "openvino"]
     torch.manual_seed(0)
     with torch.inference_mode():
         took = by_turns(
             {
-                name: partial(built(config).encode, clips(config, arguments))
+                f"{name} | {runtime}": partial(
+                    built(config, runtime).encode, clips(config, arguments)
+                )
                 for name, config in CONFIGS.items()
+                for runtime in runtimes
+                if runtime == "torch" or issubclass(ENCODERS[config.name], Compilable)
             },
             arguments.rounds,
+            arguments.clock,
         )
     first = next(iter(took.values()))
     print(f"{arguments.batch} x {arguments.seconds:g} s, {torch.get_num_threads()} threads\n")
-    print("| encoder | ms | over the first |\n|---|---|---|")
+    print("| encoder | runtime | ms | over the first |\n|---|---|---|---|")
     for name, seconds in took.items():
         print(f"| {name} | {1e3 * seconds:.1f} | {seconds / first:.2f} |")
 
 
-def built(config: EncoderConfig) -> Encoder:
-    """An encoder with random weights, as it is served."""
+def built(config: EncoderConfig, runtime: str) -> Encoder:
+    """An encoder with random weights, as it is served on a CPU."""
     encoder = ENCODERS[config.name](**config.keywords())
     encoder.eval()
     encoder.fold_norms()
+    compile_with = compiler(runtime, torch.device("cpu"), torch.float32)
+    if compile_with is not None and isinstance(encoder, Compilable):
+        encoder.compile_with(compile_with)
     return encoder
 
 

@@ -11,9 +11,17 @@ import torch
 from torch import Tensor, nn
 from transformers import BartConfig, BartForConditionalGeneration
 
-from model.decoders.bart_steps import BartSteps, Weights
+from model.contracts import Compile
+from model.decoders.bart_compiled import CompiledBart, CompiledCache
+from model.decoders.bart_network import Weights
+from model.decoders.bart_steps import BartSteps, Cache, TorchCache
 from model.decoders.search import Search, search
 from model.types import Difference, Sequences
+
+_PROMPT = 2
+"""Tokens that every caption begins with: the start and the first."""
+_USUAL_STEPS = 16
+"""What a cache that grows has room for at first: captions are rarely longer."""
 
 
 class BartDecoder(nn.Module):
@@ -67,6 +75,12 @@ class BartDecoder(nn.Module):
         self.max_positions = max_positions
         self.pad_token_id = pad_token_id
         self._weights: tuple[list[tuple[int, int]], Weights] | None = None
+        self._compiled: CompiledBart | None = None
+
+    def compile_with(self, compile: Compile) -> None:  # noqa: A002
+        """``generate`` is compiled, with the weights that there are now."""
+        self.requires_grad_(False)  # a compiler takes them for constants
+        self._compiled = CompiledBart(self._step_weights(), compile)
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
@@ -101,7 +115,11 @@ class BartDecoder(nn.Module):
         memory, mask = difference.memory, difference.mask
         max_length = max_new_tokens + 2
         return search(
-            BartSteps(self._step_weights(), memory, mask, num_beams, max_new_tokens),
+            BartSteps(
+                self._cache(memory, mask, num_beams, max_new_tokens),
+                self._step_weights().positions,
+                num_beams,
+            ),
             self._prompt(memory),
             Search(
                 num_beams=num_beams,
@@ -126,7 +144,8 @@ class BartDecoder(nn.Module):
         config = self.bart.config
         memory, clips = difference.memory, len(difference.memory)
         prompt = self._prompt(memory)
-        steps = BartSteps(self._step_weights(), memory, difference.mask, count, max_new_tokens)
+        cache = self._cache(memory, difference.mask, count, max_new_tokens)
+        steps = BartSteps(cache, self._step_weights().positions, count)
         tokens = prompt[:, None, 1:].expand(-1, count, -1)
         parents = torch.arange(count, device=memory.device).expand(clips, -1)
         logits = steps.prefill(prompt).expand(-1, count, -1)
@@ -145,6 +164,12 @@ class BartDecoder(nn.Module):
         config = self.bart.config
         start = [config.decoder_start_token_id, config.bos_token_id]
         return torch.tensor([start], device=memory.device).expand(len(memory), -1)
+
+    def _cache(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> Cache:
+        if self._compiled is not None:
+            room = beams * min(steps, _USUAL_STEPS)
+            return CompiledCache(self._compiled, memory, mask, max(beams, _PROMPT), room)
+        return TorchCache(self._step_weights(), memory, mask, _PROMPT + beams * steps)
 
     def _step_weights(self) -> Weights:
         """The weights as steps want them; joined anew if a parameter has changed or moved."""

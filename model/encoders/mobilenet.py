@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from model.contracts import Compile
 from model.encoders.level import level
 from model.encoders.mel import triangles
 from model.types import Encoded
@@ -47,13 +48,20 @@ class MobileNet(nn.Module):
         super().__init__()
         self.width = width
         self.front_end = MagnitudeLogMel()
-        self.trunk = Trunk()
+        self.trunk: nn.Module = Trunk()
         self.project = nn.Linear(CHANNELS[-1], width)
-        self.context = nn.ModuleList(ContextBlock(width, kernel) for _ in range(context))
+        self.context: nn.Module = Context(ContextBlock(width, kernel) for _ in range(context))
         self.norm = nn.LayerNorm(width)
 
     def fold_norms(self) -> None:
         """Nothing to fold: YAMNet's norms are part of its convolutions already."""
+
+    def compile_with(self, compile: Compile) -> None:  # noqa: A002
+        """The convolutions, which take nearly all of the time."""
+        patches = torch.zeros(2, PATCH, MELS)
+        self.trunk = _InParts(compile(self.trunk, patches))
+        frames = torch.zeros(2, 5, self.width)
+        self.context = compile(self.context, frames, torch.ones(2, 5, dtype=torch.bool))
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D].
@@ -65,17 +73,18 @@ class MobileNet(nn.Module):
         total = int(counts.max())
         heard = level(samples, lengths, SAMPLE_RATE)
         before = silence_before(heard)
-        patches = -(-(total * POOL + PATCH - 1) // PATCH)
+        shift = (before + POOL // 2) // POOL
+        patches = -(-int((counts + shift).max()) * POOL // PATCH)
         needed = patches * PATCH * HOP + WINDOW - HOP
         log_mel = self.front_end(_delayed(heard, before * HOP, needed))
         frames = self.trunk(log_mel.reshape(-1, PATCH, MELS))
         frames = self.project(frames).view(len(samples), -1, self.width)
         clips = torch.arange(len(samples), device=samples.device)
         places = torch.arange(total, device=samples.device)
-        frames = frames[clips[:, None], (places + (before[:, None] + POOL // 2) // POOL)]
+        # Where a shorter clip is padded, there need be no frame.
+        frames = frames[clips[:, None], (places + shift[:, None]).clamp(max=frames.shape[1] - 1)]
         real = places < counts[:, None]
-        for block in self.context:
-            frames = block(frames, real)
+        frames = self.context(frames, real)
         return Encoded(self.norm(frames) * real[:, :, None], real)
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
@@ -99,9 +108,10 @@ def silence_before(heard: Tensor) -> Tensor:
 
 def _delayed(samples: Tensor, by: Tensor, size: int) -> Tensor:
     """[B, S] -> [B, ``size``]: each row begins ``by`` [B] samples later, silence around it."""
-    places = torch.arange(size, device=samples.device) - by[:, None]
-    inside = (places >= 0) & (places < samples.shape[1])
-    return samples.gather(1, places.clamp(0, samples.shape[1] - 1)) * inside
+    delayed = samples.new_zeros(len(samples), size)
+    for row, clip, start in zip(delayed, samples, by.tolist(), strict=True):
+        row[start : start + len(clip)] = clip[: size - start]
+    return delayed
 
 
 class MagnitudeLogMel(nn.Module):
@@ -162,6 +172,28 @@ class _SameConv(nn.Conv2d):
         return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride[0] == 2 else x)
 
 
+class _InParts(nn.Module):
+    """A compiled trunk on few patches at a time: they fit the cache, and shapes come again."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """As ``Trunk``."""
+        return torch.cat([self.trunk(part) for part in torch.split(patches, 16)])
+
+
+class Context(nn.ModuleList):
+    """Its blocks, one after the other."""
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        """[B, T, D], of which ``real`` [B, T] count -> the same."""
+        for block in self:
+            x = block(x, real)
+        return x
+
+
 class ContextBlock(nn.Module):
     """A convolution over time by depth, then two layers on each frame; residual."""
 
@@ -177,4 +209,5 @@ class ContextBlock(nn.Module):
         """[B, T, D], of which ``real`` [B, T] count -> the same."""
         near = self.norm1(x) * real[:, :, None]
         x = x + self.conv(near.transpose(1, 2)).transpose(1, 2)
-        return x + torch.as_tensor(self.fc2(F.gelu(self.fc1(self.norm2(x)))))
+        near = self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        return x + near  # type: ignore[no-any-return]

@@ -66,7 +66,7 @@ def test_every_setting_stands_there_with_its_default() -> None:
 
     stand = {variable: default for variable, default, _ in table("Settings")}
     assert stand == {
-        f"`AUDIODIFF_{name.upper()}`": "empty" if field.default in ((), "") else shown(name)
+        f"`AUDIODIFF_{name.upper()}`": "empty" if field.default in ((), "", None) else shown(name)
         for name, field in Settings.model_fields.items()
     }
 

@@ -237,7 +237,7 @@ def test_serve_takes_options_over_variables_over_defaults(
     assert isinstance(captioner, Watched)
     assert (settings.port, settings.max_queue, settings.max_batch_size) == (4321, 5, 32)
     assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
-    assert loaded == [(BUNDLED, "cpu", "auto")]
+    assert loaded == [(BUNDLED, "cpu", "auto", "auto", None)]
 
 
 def test_the_model_may_come_from_the_environment(
@@ -245,7 +245,7 @@ def test_the_model_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("AUDIODIFF_MODEL", "mine")
     assert audiodiff.main(["caption", _wav(tmp_path / "clip.wav", 1)]) == 0
-    assert loaded == [(Path("mine"), "auto", "auto")]
+    assert loaded == [(Path("mine"), "auto", "auto", "auto", None)]
 
 
 def test_a_wrong_setting_is_named_before_anything_is_loaded(
@@ -280,7 +280,7 @@ def test_caption_prints_a_line_per_file_in_order(
     assert {options for _, options in captioner.described} == {
         GenerationOptions(num_beams=3, max_new_tokens=9)
     }
-    assert loaded == [(Path("mine"), "cpu", "auto")]
+    assert loaded == [(Path("mine"), "cpu", "auto", "auto", None)]
 
 
 @pytest.mark.usefixtures("loaded")

@@ -13,6 +13,8 @@ from service.settings import Settings, misspelt
 DEFAULTS = {
     "device": "auto",
     "dtype": "auto",
+    "runtime": "auto",  # beyond the contract
+    "compile_cache": None,  # beyond the contract
     "host": "127.0.0.1",
     "port": 8000,
     "root_path": "",  # beyond the contract
@@ -74,6 +76,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("device", "tpu"),
         ("dtype", "int8"),
+        ("runtime", "onnx"),
         ("port", 70000),
         ("max_batch_size", 0),
         ("max_batch_seconds", 0),
