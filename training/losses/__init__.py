@@ -4,7 +4,6 @@ Arguments are those of ``samples.collate``.
 """
 
 from training.losses.captioning import Captioning, Telling
-from training.losses.claiming import Claiming, Worth
 from training.losses.distillation import Differing, Hearing
 
-__all__ = ["Captioning", "Claiming", "Differing", "Hearing", "Telling", "Worth"]
+__all__ = ["Captioning", "Differing", "Hearing", "Telling"]

@@ -44,7 +44,7 @@ from training.fit import Budget, Stage
 from training.recipes.recipe import Data, Plan
 from training.samples import tracks
 from training.samples.canvases import BELIEVED, Canvases
-from training.samples.claims import Claims, Left, Scenes
+from training.samples.claims import Claims, Scenes, Told
 from training.samples.collate import Sample
 from training.samples.differences import Differences
 from training.samples.frames import Heard, without_encoder
@@ -155,12 +155,11 @@ class Hearing:
         rendered = Rendered(
             sources.sentences, sources.tracks.recordings, differences, encode, seed=seed
         )
-        left = Left(Scenes(differences, seed=seed), model, visits=self.claim_visits)
+        scenes = Told(Scenes(differences, seed=seed), model, tokenizer, visits=self.claim_visits)
         size = self.batch_size
         tells = losses.Telling(events, model.decoder)
         deaf = without_encoder(model)
         differs, captions = losses.Differing(deaf), losses.Captioning(deaf)
-        claims = losses.Claiming(events, _decoder(model), losses.Worth(tokenizer, EVENTS))
 
         def heard(samples: Dataset[Sample], visits: int) -> Heard:
             return Heard(samples, model.encoder, visits=visits)
@@ -192,8 +191,9 @@ class Hearing:
             Stage("captions", heard(rendered, self.caption_visits), captions,
                   r"^captioner\.(decoder\.|events\.(?!head\.))",
                   budget(self.caption_steps, size, 1e-4)),
-            Stage("claims", Claims(left, told), claims, r"^(decoder\.|events\.(embed|compared))",
-                  budget(self.claim_steps, 2 * size, 1e-4)),
+            Stage("claims", Claims(scenes, told, seed=seed), tells,
+                  r"^(decoder\.|events\.(embed|compared))",
+                  budget(self.claim_steps, 2 * size, 3e-4)),
         ]  # fmt: skip
         stages = [stage for stage in (*listening, *telling) if stage.budget.steps]
         search = baseline_search(

@@ -1,22 +1,31 @@
-"""What a caption may claim: scenes as the model hears them, and what is known to be in them.
+"""What a caption may claim: scenes as the model hears them, and the best of what it says of them.
 
 Sentences without audio teach how people tell what is heard; these scenes, what may be claimed of
-what the model itself hears: its doubts and its mistakes are in no simulated event. Every sample is
-a function of the seed and its index alone.
+what the model itself hears: its doubts and its mistakes are in no simulated event. The model says
+several things of a scene, and learns from those that are so (expert iteration; Anthony et al. 2017,
+and as best-of-n of language models).
 
-Shapes: S and R samples, T frames, K kinds, L tokens.
+Shapes: S and R samples, T frames, K kinds, N captions, L tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
+from model.decoders import BartDecoder
+from training.captions.naming import Labels
+from training.captions.ontology import EVENTS
+from training.captions.tokenizer import PAD
+from training.captions.worth import worth
 from training.samples.canvases import LENGTH, Lies
 from training.samples.collate import Sample
 from training.samples.differences import Differences
@@ -28,8 +37,24 @@ ALONE = 0.5
 MOST = 3
 """Sounds of a scene."""
 SILENCE = KINDS["Silence"]
-SURE = 0.5
-"""What the teacher is as sure of is in a scene that no label tells of."""
+SURE, HEARD = 0.5, 0.25
+"""What the teacher is as sure of is in a scene that no label tells of; or is no false claim."""
+BEAMS, DRAWS = 8, 8
+"""Captions of a scene: the likeliest, and some drawn as likely as they are."""
+SPREAD = 0.15
+"""A caption worth so much more is e times as likely to be learned from."""
+UNENDED = -9.0
+TURNS = 4
+"""One sample in so many is a sentence."""
+SEARCH: Mapping[str, Any] = {
+    "num_beams": BEAMS,
+    "max_new_tokens": 30,
+    "min_length": 3,
+    "no_repeat_ngram_size": 2,
+    "no_repeat_window": 2,
+    "length_penalty": 1.0,
+    "early_stopping": False,
+}
 
 
 class Scenes(Dataset[Sample]):
@@ -83,56 +108,83 @@ class Scenes(Dataset[Sample]):
         return {"wanted": wanted, "heard": heard}
 
 
-class Left(Heard):
-    """Scenes as the events that the model hears in them, or that its diff block leaves."""
+class Told(Heard):
+    """Scenes as the events that the model is left with, and what it says of them."""
 
-    def __init__(self, scenes: Dataset[Sample], captioner: CaptionerModel, *, visits: int) -> None:
+    def __init__(
+        self,
+        scenes: Dataset[Sample],
+        captioner: CaptionerModel,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        visits: int,
+    ) -> None:
         super().__init__(scenes, captioner.encoder, visits=visits)
         self.captioner = captioner
+        self.tokenizer = tokenizer
 
     @torch.no_grad()
     def _hear(self, sample: Sample) -> Sample:
-        """``input`` [T, K] in place of waveforms, ``compared`` bool."""
-        self.captioner.train(False)
-        events = self.captioner.events
-        assert events is not None
-        reference = sample["reference"]
-        assert sample["input"] is not None
-        heard = self.captioner.encode_clips(
-            [one for one in (sample["input"], reference) if one is not None]
-        )
-        left = heard[0].frames
-        if reference is not None:
-            left = self.captioner.difference(heard[0], heard[1]).memory
-        rest = {name: value for name, value in sample.items() if name != "reference"}
-        return rest | {
-            "input": events.probabilities(left)[0],
-            "compared": torch.tensor(reference is not None),
+        """``input`` [T, K] in place of waveforms, ``compared`` bool, ``captions`` [N, L], each at
+        least once, and their ``worth`` [N]."""
+        model = self.captioner.train(False)
+        assert model.events is not None
+        assert isinstance(model.decoder, BartDecoder)
+        clips = [one for one in (sample["input"], sample["reference"]) if one is not None]
+        heard = model.encode_clips(clips)
+        rows = torch.zeros(len(heard) - 1, dtype=torch.long)
+        left = model.compare(heard[0], heard[-1].take(rows.tolist()), rows)
+        assert left.events is not None
+        likeliest = model.decoder.generate(left, num_captions=BEAMS, **SEARCH).tokens[0]
+        drawn = model.decoder.sample(left, DRAWS, SEARCH["max_new_tokens"])[0]
+        captions = pad_sequence([*likeliest, *drawn], batch_first=True, padding_value=PAD)
+        compared = len(clips) > 1
+        return {
+            "input": left.events[0],
+            "compared": torch.tensor(compared),
+            "captions": captions,
+            "worth": self._worth(captions, sample, compared),
         }
+
+    def _worth(self, captions: Tensor, sample: Sample, compared: bool) -> Tensor:
+        """[N]; of one that does not come to its end, nearly nothing is learned."""
+        assert sample["wanted"] is not None
+        assert sample["heard"] is not None
+        wanted = tuple(_labels(row) for row in sample["wanted"] if row.any())
+        heard = _labels(sample["heard"] > HEARD)
+        texts = self.tokenizer.batch_decode(captions, skip_special_tokens=True)
+        each = torch.tensor([worth(text, wanted, heard, compared=compared) for text in texts])
+        ends = (captions == self.tokenizer.eos_token_id).any(dim=1)
+        return each.masked_fill(~ends, UNENDED)
 
 
 class Claims(Dataset[Sample]):
-    """By turns a scene and a sentence: how it is told is not to be forgotten."""
+    """Captions of scenes, the better the likelier; and sentences: how one tells is not to be
+    forgotten."""
 
-    def __init__(self, scenes: Dataset[Sample], sentences: Dataset[Sample]) -> None:
-        """``scenes`` as :class:`Left` has them."""
+    def __init__(self, scenes: Dataset[Sample], sentences: Dataset[Sample], *, seed: int) -> None:
+        """``scenes`` as :class:`Told` has them."""
         self.scenes = scenes
         self.sentences = sentences
+        self.seed = seed
 
     def __getitem__(self, index: int) -> Sample:
-        """``input`` [T, K], ``compared`` bool, ``scene`` bool; and of a scene ``wanted`` [3, K] and
-        ``heard`` [K], of a sentence ``tokens`` [L]."""
-        number, sentence = divmod(index, 2)
-        if sentence:
-            blank = torch.zeros(MOST + 1, len(KINDS), dtype=torch.bool)
-            return {
-                **self.sentences[number],
-                "wanted": blank[1:],
-                "heard": blank[0].half(),
-                "scene": torch.tensor(False),
-            }
+        """``input`` [T, K], ``compared`` bool, ``tokens`` [L]."""
+        number, turn = divmod(index, TURNS)
+        if turn == TURNS - 1:
+            return self.sentences[number]
+        scene = self.scenes[number * (TURNS - 1) + turn]
+        assert scene["worth"] is not None
+        assert scene["captions"] is not None
+        rng = np.random.default_rng((self.seed, 62, index))
+        likely = (scene["worth"] / SPREAD).softmax(0).double().numpy()
+        tokens = scene["captions"][rng.choice(len(likely), p=likely / likely.sum())]
         return {
-            **self.scenes[number],
-            "tokens": torch.zeros(0, dtype=torch.long),
-            "scene": torch.tensor(True),
+            "input": scene["input"],
+            "compared": scene["compared"],
+            "tokens": tokens[tokens != PAD],
         }
+
+
+def _labels(kinds: Tensor) -> Labels:
+    return tuple(EVENTS[kind] for kind in kinds.nonzero()[:, 0].tolist())

@@ -1,4 +1,4 @@
-"""Scenes and what is known of them, as a model hears them, and sentences by turns."""
+"""Scenes and what is known of them, what a model says of them, and sentences by turns."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.config import BartDecoderConfig, CaptionerConfig, EventsConfig, MobileNetConfig
 from tests.support.recordings import PitchTeacher, tones
+from training.captions.tokenizer import tokenize, train_tokenizer
+from training.captions.worth import UNTOLD
 from training.samples import claims
 from training.samples import differences as differing
 from training.samples.canvases import Canvases
-from training.samples.claims import Claims, Left, Scenes
-from training.samples.collate import collate
+from training.samples.claims import Claims, Scenes, Told
+from training.samples.collate import Sample, collate
 from training.samples.differences import Differences
 from training.samples.tracks import KINDS
 from training.scenes.store import Store
@@ -31,20 +36,6 @@ def scenes(store: Store, seed: int = 0) -> Scenes:
     teacher: Any = PitchTeacher()
     canvases = Canvases(store, range(len(store)), teacher, sample_rate=16_000, seed=5)
     return Scenes(Differences(canvases, seed=6), seed=seed)
-
-
-@pytest.fixture(scope="module")
-def model() -> CaptionerModel:
-    torch.manual_seed(0)
-    return CaptionerModel(
-        CaptionerConfig(
-            encoder=MobileNetConfig(),
-            events=EventsConfig(labels=tuple(KINDS)),
-            decoder=BartDecoderConfig(
-                vocab_size=20, width=16, layers=1, heads=2, ffn=16, max_positions=64
-            ),
-        )
-    )
 
 
 def rows(wanted: Tensor) -> list[set[str]]:
@@ -117,19 +108,45 @@ def test_where_no_label_tells_the_teacher_does(store: Store) -> None:
     assert rows(data.known([(-1, 0, 9)], opinion)["wanted"]) == [{"Rain"}]  # type: ignore[arg-type]
     opinion["windows"][1, KINDS["Rain"]] = 0.4
     assert rows(data.known([], opinion)["wanted"]) == []  # type: ignore[arg-type]
+    opinion["clip"][KINDS["Silence"]] = 0.9  # which is no sound
+    silent = data.known([], opinion)
+    assert rows(silent["wanted"]) == []  # type: ignore[arg-type]
+    assert silent["heard"][KINDS["Silence"]] == 0  # type: ignore[index]
     opinion["weights"] = torch.ones(len(KINDS)).half()
     opinion["weights"][KINDS["Siren"]] = 0  # both hold it: it may be said, and need not
     assert data.known([], opinion)["heard"][KINDS["Siren"]] == 1  # type: ignore[index]
 
 
-def test_scenes_come_as_the_events_that_the_model_is_left_with(
-    store: Store, model: CaptionerModel
+CAPTIONS = ("a dog barks", "rain falls", "silence", "no new sound is heard")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer([*CAPTIONS] * 3, 300)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer: PreTrainedTokenizerFast) -> CaptionerModel:
+    torch.manual_seed(0)
+    return CaptionerModel(
+        CaptionerConfig(
+            encoder=MobileNetConfig(),
+            events=EventsConfig(labels=tuple(KINDS)),
+            decoder=BartDecoderConfig(
+                vocab_size=len(tokenizer), width=16, layers=1, heads=2, ffn=16, max_positions=64
+            ),
+        )
+    )
+
+
+def test_scenes_come_as_what_the_model_is_left_with_and_says(
+    store: Store, model: CaptionerModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     data = scenes(store)
-    left = Left(data, model, visits=1)
+    told = Told(data, model, tokenizer, visits=1)
     seen = set()
     for index in range(6):
-        sample, heard = data[index], left[index]
+        sample, heard = data[index], told[index]
         clips = [one for one in (sample["input"], sample["reference"]) if one is not None]
         with torch.no_grad():
             encoded = model.encode_clips(clips)
@@ -138,19 +155,62 @@ def test_scenes_come_as_the_events_that_the_model_is_left_with(
         assert heard["compared"] == (sample["reference"] is not None)
         assert "reference" not in heard
         torch.testing.assert_close(heard["input"], difference.events[0])  # type: ignore[index]
+        assert len(heard["captions"]) == len(heard["worth"]) == 16  # type: ignore[arg-type]
         seen.add(bool(heard["compared"]))
     assert seen == {False, True}
 
 
-def test_scenes_and_sentences_come_by_turns(store: Store, model: CaptionerModel) -> None:
-    told = {"input": torch.ones(4, len(KINDS)), "tokens": torch.tensor([0, 7, 2]),
+def test_captions_are_worth_what_they_say(
+    store: Store, model: CaptionerModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    told = Told(scenes(store), model, tokenizer, visits=1)
+    wanted = torch.zeros(3, len(KINDS), dtype=torch.bool)
+    wanted[0, [KINDS["Dog"], KINDS["Bark"]]] = True
+    heard = torch.zeros(len(KINDS))
+    heard[KINDS["Rain"]] = 0.3
+    tokens = [tokenize(tokenizer, caption) for caption in CAPTIONS]
+    tokens.append(tokens[0][:-1])  # cut
+    captions = pad_sequence(tokens, batch_first=True, padding_value=1)
+    found = told._worth(captions, {"wanted": wanted, "heard": heard}, False)
+    assert found.tolist() == pytest.approx([1, -UNTOLD, 0, -1, claims.UNENDED])
+
+
+class Scene(Dataset[Sample]):
+    """Always the same, of which two things were said."""
+
+    def __init__(self, worth: tuple[float, float]) -> None:
+        self.worth = torch.tensor(worth)
+
+    def __getitem__(self, index: int) -> Sample:
+        return {
+            "input": torch.zeros(18, len(KINDS)),
+            "compared": torch.tensor(False),
+            "captions": torch.tensor([[0, 5, 2, 1], [0, 6, 6, 2]]),
+            "worth": self.worth,
+        }
+
+
+SENTENCE = {"input": torch.ones(4, len(KINDS)), "tokens": torch.tensor([0, 7, 2]),
             "compared": torch.tensor(True)}  # fmt: skip
-    data: Any = Claims(Left(scenes(store), model, visits=2), [told] * 3)  # type: ignore[arg-type]
-    batch = collate([data[index] for index in range(6)])
-    assert batch["scene"].tolist() == [True, False] * 3
-    assert batch["tokens"][1::2].tolist() == [[0, 7, 2]] * 3
-    assert (batch["tokens"][::2] == 1).all()  # padding
-    assert batch["lengths"].tolist() == [18, 4] * 3
-    assert not batch["wanted"][1::2].any()
-    assert not batch["heard"][1::2].any()
-    assert batch["heard"].dtype == torch.half
+
+
+def test_scenes_and_sentences_come_by_turns() -> None:
+    sentences: Any = [SENTENCE] * 2
+    data: Any = Claims(Scene((1.0, -9.0)), sentences, seed=0)
+    batch = collate([data[index] for index in range(8)])
+    scene, told = [0, 5, 2], [0, 7, 2]
+    assert batch["tokens"].tolist() == [scene, scene, scene, told] * 2
+    assert batch["lengths"].tolist() == [18, 18, 18, 4] * 2
+    assert batch["compared"].tolist() == [False, False, False, True] * 2
+
+
+def test_the_better_a_caption_the_likelier_it_is_learned_from() -> None:
+    sentences: Any = [SENTENCE] * 1000
+    data = Claims(Scene((1.0, 1.0 - claims.SPREAD)), sentences, seed=3)
+    drawn = [data[index]["tokens"] for index in range(2000) if index % 4 != 3]
+    share = sum(len(tokens) == 3 for tokens in drawn if tokens is not None) / len(drawn)
+    assert share == pytest.approx(torch.tensor(1.0).sigmoid().item(), abs=0.04)
+    assert all(
+        torch.equal(data[index]["tokens"], data[index]["tokens"])  # type: ignore[arg-type]
+        for index in range(8)
+    )
