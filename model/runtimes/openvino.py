@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,9 @@ def _core() -> openvino.Core:
     It gives the thread that first compiles another stack for signals, and unmaps it when it goes,
     from whichever thread that is: the next Ctrl-C would find no stack, and end as a crash.
     """
+    # Else oneTBB loads hwloc with RTLD_DEEPBIND: glibc would free what a preloaded allocator, as
+    # the image has one, allocated, and abort.
+    os.environ.setdefault("TBB_ENABLE_SANITIZERS", "1")
     return openvino.Core()
 
 

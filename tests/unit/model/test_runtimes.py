@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,22 @@ except KeyboardInterrupt:
 def test_a_signal_finds_its_stack_whoever_dropped_what_was_compiled() -> None:
     done = subprocess.run([sys.executable, "-c", DROPPED_ELSEWHERE], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+TCMALLOC = [*Path("/usr/lib").glob("*/libtcmalloc_minimal.so.4")]
+
+
+@pytest.mark.skipif(not TCMALLOC, reason="needs Debian's libtcmalloc-minimal4")
+def test_the_allocator_may_be_another() -> None:
+    """The image preloads one."""
+    program = "from model.runtimes.openvino import _core; print(_core().available_devices)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"LD_PRELOAD": str(TCMALLOC[0])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, "CPU" in done.stdout) == (0, True), done.stderr
 
 
 def test_nobody_is_told(between: Between, monkeypatch: pytest.MonkeyPatch) -> None:
