@@ -41,6 +41,8 @@ SURE, HEARD = 0.5, 0.25
 """What the teacher is as sure of is in a scene that no label tells of; or is no false claim."""
 BEAMS, DRAWS = 8, 8
 """Captions of a scene: the likeliest, and some drawn as likely as they are."""
+DRAWN = 0.3
+"""What one that was drawn is worth less: it is seldom as well put."""
 SPREAD = 0.15
 """A caption worth so much more is e times as likely to be learned from."""
 UNENDED = -9.0
@@ -126,7 +128,7 @@ class Told(Heard):
     @torch.no_grad()
     def _hear(self, sample: Sample) -> Sample:
         """``input`` [T, K] in place of waveforms, ``compared`` bool, ``captions`` [N, L], each at
-        least once, and their ``worth`` [N]."""
+        least once, the drawn ones last, and their ``worth`` [N]."""
         model = self.captioner.train(False)
         assert model.events is not None
         assert isinstance(model.decoder, BartDecoder)
@@ -155,6 +157,7 @@ class Told(Heard):
         texts = self.tokenizer.batch_decode(captions, skip_special_tokens=True)
         each = torch.tensor([worth(text, wanted, heard, compared=compared) for text in texts])
         ends = (captions == self.tokenizer.eos_token_id).any(dim=1)
+        each[BEAMS:] -= DRAWN
         return each.masked_fill(~ends, UNENDED)
 
 

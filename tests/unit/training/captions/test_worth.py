@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from training.captions.naming import Labels
-from training.captions.worth import FALSE, FALSE_DIFFERENCE, UNTOLD, worth
+from training.captions.worth import FALSE, FALSE_DIFFERENCE, REPEATED, UNTOLD, worth
 
 DOG: Labels = ("Bark", "Dog")
 
@@ -37,6 +37,12 @@ def test_a_caption_is_worth_what_is_so(
     for compared, cost in ((False, FALSE), (True, FALSE_DIFFERENCE)):
         value = found - cost * false - UNTOLD * untold
         assert worth(caption, wanted, heard, compared=compared) == pytest.approx(value)
+
+
+def test_to_say_a_word_twice_costs() -> None:
+    said = worth("a dog barks and barks", (DOG,), (), compared=False)
+    assert said == pytest.approx(1 - REPEATED)
+    assert worth("a dog barks and a dog howls", (DOG,), (), compared=False) == 1  # short ones may
 
 
 def test_a_clip_alone_differs_from_nothing() -> None:

@@ -173,6 +173,8 @@ def test_captions_are_worth_what_they_say(
     captions = pad_sequence(tokens, batch_first=True, padding_value=1)
     found = told._worth(captions, {"wanted": wanted, "heard": heard}, False)
     assert found.tolist() == pytest.approx([1, -UNTOLD, 0, -1, claims.UNENDED])
+    found = told._worth(captions[:1].expand(10, -1), {"wanted": wanted, "heard": heard}, False)
+    assert found.tolist() == pytest.approx([1] * 8 + [1 - claims.DRAWN] * 2)
 
 
 class Scene(Dataset[Sample]):
