@@ -6,6 +6,7 @@ Shapes: B clips, R references, S samples, T frames, D features, L tokens, V voca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ from model.difference import DIFFERENCES
 from model.encoders import ENCODERS
 from model.events import Events
 from model.types import Difference, Encoded
+
+ROUNDING = 1e-2
+"""Features of the same frame that were computed in different batches are no further apart."""
 
 
 def build(config: CaptionerConfig) -> Parts:
@@ -102,7 +106,8 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
 
         ``rows`` [R] names, for each of the R references, the clip of the B it belongs to.
         """
-        part = self.difference(Encoded(clips.frames[rows], clips.mask[rows]), references)
+        inputs = Encoded(clips.frames[rows], clips.mask[rows])
+        part = self.difference(inputs, references)
         longest = max(clips.frames.shape[1], part.memory.shape[1])
 
         def place(whole: Tensor, piece: Tensor) -> Tensor:
@@ -118,6 +123,9 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         )
         if self.events is None:
             return left
+        # Of a loud sound the attention leaves some even where a clip is its own reference.
+        same = rows[_same(inputs, references)]
+        left = replace(left, memory=left.memory.index_fill(0, same, 0.0))
         compared = clips.mask.new_zeros(len(clips.mask)).index_fill(0, rows, True)
         return self.events(left, compared)
 
@@ -141,3 +149,12 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             else clips.take([])  # torch.stft takes no batch of none
         )
         return self.decoder(self.compare(clips, references, reference_rows), tokens)
+
+
+def _same(clips: Encoded, others: Encoded) -> Tensor:
+    """[B] bool: whether a clip and the other have the same frames, but for rounding."""
+    length = min(clips.frames.shape[1], others.frames.shape[1])
+    lengths = clips.mask.sum(dim=1) == others.mask.sum(dim=1)
+    apart = (clips.frames[:, :length] - others.frames[:, :length]).abs()
+    real = (clips.mask[:, :length] & others.mask[:, :length])[:, :, None]
+    return lengths & (apart.masked_fill(~real, 0).amax(dim=(1, 2)) < ROUNDING)

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.captioner import CaptionerModel
-from model.config import CaptionerConfig
+from model.config import (
+    BartDecoderConfig,
+    CaptionerConfig,
+    EventsConfig,
+    MobileNetConfig,
+    NoAdapterConfig,
+)
 from model.contracts import Parts
 from model.types import Difference, Encoded
 
@@ -212,6 +218,34 @@ def test_clips_without_a_reference_pass_untouched(
     assert not torch.isclose(found.memory[1, :3], clips.frames[1, :3]).any()
     assert found.kept is None or found.kept[1, :3].lt(1).all()
     assert (found.kept is None) == (any_model.config.difference.name == "subtraction")
+
+
+def test_nothing_is_left_of_what_is_its_own_reference() -> None:
+    """However loud: of 0.9 the attention alone would leave some."""
+    labels = ("Bark", "Rain")
+    config = CaptionerConfig(
+        encoder=MobileNetConfig(),
+        adapter=NoAdapterConfig(),
+        events=EventsConfig(labels=labels),
+        decoder=BartDecoderConfig(
+            vocab_size=20, width=16, layers=1, heads=2, ffn=16, max_positions=64
+        ),
+    )
+    model = CaptionerModel(config)
+    frames = torch.randn(3, 5, 386, generator=torch.Generator().manual_seed(0))
+    frames[..., -2:] = 0.9
+    mask = torch.arange(5) < torch.tensor([[5], [3], [5]])
+    clips = Encoded(frames, mask)
+    longer = F.pad(frames, (0, 0, 0, 2), value=7.0)  # padding does not count
+    others = Encoded(longer + 1e-4, F.pad(mask, (0, 2)))
+    found = model.compare(clips, others, torch.tensor([0, 1, 2]))
+    assert found.events is not None
+    assert not found.events.any()
+    others.frames[0, 2, 7] += 1  # one frame differs
+    others.mask[2, 5] = True  # one more
+    found = model.compare(clips, others, torch.tensor([0, 1, 2]))
+    assert found.events is not None
+    assert [bool(left.any()) for left in found.events] == [True, False, True]
 
 
 # -- parameters -------------------------------------------------------------------------------
