@@ -92,14 +92,14 @@ class Hearing:
     difference_steps: int = 1000
     caption_steps: int = 0
     """None: rendered captions made worse what was said (docs/reproduction.md)."""
-    claim_steps: int = 500
+    claim_steps: int = 900
     batch_size: int = 32
     """Of sentences, of differences and of claims it is twice this."""
     head_visits: int = 16
     """How often a canvas is learned from where the encoder is the teacher's."""
     difference_visits: int = 8
     caption_visits: int = 4
-    claim_visits: int = 6
+    claim_visits: int = 4
     """How often a mixture is learned from."""
     save_steps: int = 100
     workers: int = 1

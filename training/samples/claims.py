@@ -46,7 +46,7 @@ DRAWN = 0.3
 SPREAD = 0.15
 """A caption worth so much more is e times as likely to be learned from."""
 UNENDED = -9.0
-TURNS = 4
+TURNS = 3
 """One sample in so many is a sentence."""
 SEARCH: Mapping[str, Any] = {
     "num_beams": BEAMS,
