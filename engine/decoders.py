@@ -36,8 +36,8 @@ MODULE = "engine.decoder"
 
 START_S = 60.0
 """A process that is not up by then is given up."""
-END_S = 1.0
-"""A process that was killed is waited for so long."""
+END_S = 5.0
+"""A process that was killed is waited for so long: on starved cores even that takes seconds."""
 RETRY_S = 2.0
 """Between two tries to start one."""
 WALL = 3.0
