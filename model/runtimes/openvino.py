@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
-from functools import cache
 from pathlib import Path
 
 import openvino
@@ -14,7 +14,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 
-@cache
+@functools.cache
 def _core() -> openvino.Core:
     """One, as long as the process lives.
 
@@ -30,16 +30,16 @@ def _core() -> openvino.Core:
 class OpenVino:
     """See ``model.contracts.Compile``."""
 
-    def __init__(self, kept: Path | None = None) -> None:
-        """It takes as many threads as torch does now; ``kept`` holds what was compiled."""
+    def __init__(self, cache: Path | None = None) -> None:
+        """It takes as many threads as torch does now; ``cache`` keeps what was compiled."""
         self._config: dict[str, bool | int | str] = {
             "ENABLE_CPU_PINNING": False,  # several replicas would share a core
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
-        if kept is not None:
-            self._config["CACHE_DIR"] = str(kept)
+        if cache is not None:
+            self._config["CACHE_DIR"] = str(cache)
         # openvino.convert_model would report its use to Google Analytics.
         self._frontend = FrontEndManager().load_by_framework("pytorch")
 

@@ -60,8 +60,11 @@ SHARES = {"audiocaps": 0.8, "clotho": 0.2}
 """Of the sentences: the served style is that of the first."""
 TAKEN, KEPT = 10.0, -3.0
 """The mask at the start: .95 of what the reference has not, .08 of what it has at .3."""
-SHORTEST = 3
-"""Tokens of a caption, its start and end counted: "silence" is one."""
+SEARCH = {
+    "min_length": 3,  # its start and end counted: "silence" is one token
+    "no_repeat_ngram_size": 2,  # no "waves crash and waves crash",
+    "no_repeat_window": 2,  # and no "waves crash and crash"
+}
 REPEATS = 50
 """How often the tokenizer is shown a sentence of ours."""
 
@@ -155,7 +158,13 @@ class Hearing:
         rendered = Rendered(
             sources.sentences, sources.tracks.recordings, differences, encode, seed=seed
         )
-        scenes = Told(Scenes(differences, seed=seed), model, tokenizer, visits=self.claim_visits)
+        scenes = Told(
+            Scenes(differences, seed=seed),
+            model,
+            tokenizer,
+            visits=self.claim_visits,
+            search=SEARCH,
+        )
         size = self.batch_size
         tells = losses.Telling(events, model.decoder)
         deaf = without_encoder(model)
@@ -196,12 +205,7 @@ class Hearing:
                   budget(self.claim_steps, 2 * size, 3e-4)),
         ]  # fmt: skip
         stages = [stage for stage in (*listening, *telling) if stage.budget.steps]
-        search = baseline_search(
-            max_length=MAX_TOKENS,
-            min_length=SHORTEST,
-            no_repeat_ngram_size=2,  # no "waves crash and waves crash",
-            no_repeat_window=2,  # and no "waves crash and crash"
-        )
+        search = baseline_search(max_length=MAX_TOKENS, **SEARCH)
         return Plan(model, tokenizer, search, stages)
 
     def _start(self, model: CaptionerModel, sources: HearingSources) -> None:

@@ -11,7 +11,6 @@ Shapes: S and R samples, T frames, K kinds, N captions, L tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,15 +47,8 @@ SPREAD = 0.15
 UNENDED = -9.0
 TURNS = 3
 """One sample in so many is a sentence."""
-SEARCH: Mapping[str, Any] = {
-    "num_beams": BEAMS,
-    "max_new_tokens": 30,
-    "min_length": 3,
-    "no_repeat_ngram_size": 2,
-    "no_repeat_window": 2,
-    "length_penalty": 1.0,
-    "early_stopping": False,
-}
+LONGEST = 30
+"""Tokens of a caption."""
 
 
 class Scenes(Dataset[Sample]):
@@ -120,10 +112,13 @@ class Told(Heard):
         tokenizer: PreTrainedTokenizerFast,
         *,
         visits: int,
+        search: Mapping[str, int],
     ) -> None:
+        """``search``: the decoder's settings, as the model will be served with."""
         super().__init__(scenes, captioner.encoder, visits=visits)
         self.captioner = captioner
         self.tokenizer = tokenizer
+        self.search = search
 
     @torch.no_grad()
     def _hear(self, sample: Sample) -> Sample:
@@ -137,8 +132,16 @@ class Told(Heard):
         rows = torch.zeros(len(heard) - 1, dtype=torch.long)
         left = model.compare(heard[0], heard[-1].take(rows.tolist()), rows)
         assert left.events is not None
-        likeliest = model.decoder.generate(left, num_captions=BEAMS, **SEARCH).tokens[0]
-        drawn = model.decoder.sample(left, DRAWS, SEARCH["max_new_tokens"])[0]
+        likeliest = model.decoder.generate(
+            left,
+            num_beams=BEAMS,
+            num_captions=BEAMS,
+            max_new_tokens=LONGEST,
+            length_penalty=1.0,
+            early_stopping=False,
+            **self.search,
+        ).tokens[0]
+        drawn = model.decoder.sample(left, DRAWS, LONGEST)[0]
         captions = pad_sequence([*likeliest, *drawn], batch_first=True, padding_value=PAD)
         compared = len(clips) > 1
         return {

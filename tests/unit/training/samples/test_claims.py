@@ -117,6 +117,7 @@ def test_where_no_label_tells_the_teacher_does(store: Store) -> None:
     assert data.known([], opinion)["heard"][KINDS["Siren"]] == 1  # type: ignore[index]
 
 
+SEARCH = {"min_length": 3, "no_repeat_ngram_size": 2, "no_repeat_window": 2}
 CAPTIONS = ("a dog barks", "rain falls", "silence", "no new sound is heard")
 
 
@@ -143,7 +144,7 @@ def test_scenes_come_as_what_the_model_is_left_with_and_says(
     store: Store, model: CaptionerModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     data = scenes(store)
-    told = Told(data, model, tokenizer, visits=1)
+    told = Told(data, model, tokenizer, visits=1, search=SEARCH)
     seen = set()
     for index in range(6):
         sample, heard = data[index], told[index]
@@ -163,7 +164,7 @@ def test_scenes_come_as_what_the_model_is_left_with_and_says(
 def test_captions_are_worth_what_they_say(
     store: Store, model: CaptionerModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    told = Told(scenes(store), model, tokenizer, visits=1)
+    told = Told(scenes(store), model, tokenizer, visits=1, search=SEARCH)
     wanted = torch.zeros(3, len(KINDS), dtype=torch.bool)
     wanted[0, [KINDS["Dog"], KINDS["Bark"]]] = True
     heard = torch.zeros(len(KINDS))
