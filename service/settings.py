@@ -37,10 +37,10 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the model's weights and activations."
     )
-    runtime: Literal["auto", "torch", "openvino"] = Field(
+    runtime: Literal["auto", "torch", "openvino", "graphs"] = Field(
         "auto",
-        description="What computes: torch, or OpenVINO (a CPU, float32); auto takes OpenVINO "
-        "where it can.",
+        description="What computes: torch, OpenVINO (a CPU, float32), or torch with CUDA graphs "
+        "(a GPU); auto takes the fastest.",
     )
     compile_cache: Path | None = Field(
         None, description="Directory that keeps what OpenVINO compiled, for a faster next start."

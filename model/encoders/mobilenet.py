@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from model.contracts import Compile
 from model.encoders.level import level
 from model.encoders.mel import triangles
+from model.encoders.parts import InParts
 from model.types import Encoded
 
 SAMPLE_RATE = 16_000
@@ -58,8 +59,7 @@ class MobileNet(nn.Module):
 
     def compile_with(self, compile: Compile) -> None:  # noqa: A002
         """The convolutions, which take nearly all of the time."""
-        patches = torch.zeros(2, PATCH, MELS)
-        self.trunk = _InParts(compile(self.trunk, patches))
+        self.trunk = InParts(self.trunk, compile, torch.zeros(2, PATCH, MELS))
         frames = torch.zeros(2, 5, self.width)
         self.context = compile(self.context, frames, torch.ones(2, 5, dtype=torch.bool))
 
@@ -151,8 +151,9 @@ class Trunk(nn.Module):
         self.convolutions = nn.ModuleList(layers)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """[N, 96, M] -> [N, 3, C]: the two bands averaged."""
-        x = patches.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        """[N, 96, M] float32 -> [N, 3, C]: the two bands averaged."""
+        x = patches.to(self.convolutions[0].weight.dtype).unsqueeze(1)
+        x = x.contiguous(memory_format=torch.channels_last)
         for convolution in self.convolutions:
             x = F.relu(convolution(x))
         return x.mean(dim=3).transpose(1, 2)
@@ -170,18 +171,6 @@ class _SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, T, M] -> the same, strided."""
         return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride[0] == 2 else x)
-
-
-class _InParts(nn.Module):
-    """A compiled trunk on few patches at a time: they fit the cache, and shapes come again."""
-
-    def __init__(self, trunk: nn.Module) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """As ``Trunk``."""
-        return torch.cat([self.trunk(part) for part in torch.split(patches, 16)])
 
 
 class Context(nn.ModuleList):
