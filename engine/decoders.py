@@ -193,7 +193,7 @@ class _Process:
             # A group of its own: Ctrl-C is for the service, which still answers what it accepted.
             self._child = subprocess.Popen(
                 [sys.executable, "-P", "-m", MODULE, *map(str, handed)],
-                env={**os.environ, "PYTHONPATH": path, **_ENVIRONMENT},
+                env={**os.environ, "PYTHONPATH": path, **ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=handed,
@@ -261,7 +261,7 @@ class _Process:
             self.overdue = False
 
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # No team of threads for a few sums.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -89,7 +89,8 @@ def decode_samples(
         _bear(1.0 if stream.missing else 0.0)
         raise EmptyAudio("There are no samples in the file. Send one with sound in it.")
     parts = [resample(mix(run.channels()), run.rate, sample_rate) for run in runs]
-    samples = np.clip(parts[0] if len(parts) == 1 else np.concatenate(parts), -1.0, 1.0)
+    samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    samples.clip(-1.0, 1.0, out=samples)
     first = runs[0]
     warnings = tuple(dict.fromkeys(losses.notes))
     return samples, SourceInfo(heard, first.rate, first.count, name, warnings)

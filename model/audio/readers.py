@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import av
 import av.error
@@ -85,8 +86,12 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
         with soundfile.SoundFile(_Seekable(data)) as file:
             step = max(1, BLOCK_SAMPLES // file.channels)
             left = file.frames
-            while left and len(block := file.read(min(step, left), "float32", always_2d=True)):
+            # libsndfile's own conversion takes ten times as long.
+            kind = "int16" if file.subtype == "PCM_16" else "float32"
+            while left and len(block := file.read(min(step, left), kind, always_2d=True)):
                 left -= len(block)
+                if kind == "int16":
+                    block = np.multiply(block, np.float32(2**-15), dtype=np.float32)
                 yield file.samplerate, block
             losses.seconds += left / file.samplerate
     except soundfile.LibsndfileError as error:
@@ -158,23 +163,31 @@ def _decode(
     heard = failed = Fraction()  # a sum of floats would lack a little of a whole file
     gaps = 0.0
     clock: float | None = None
+    run: list[av.AudioFrame] = []  # a block each would cost more than to decode them
+    held = 0
     for packet in container.demux(stream):
         try:
             decoded = packet.decode()
         except av.FFmpegError:  # which one depends on the decoder
             if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
+                yield from _join(run)
+                run, held = [], 0
                 yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
                 continue
             failed += (packet.duration or 0) * (packet.time_base or 0)
             continue
         for frame in decoded:
-            seconds = Fraction(frame.samples, frame.sample_rate)
             if clocked and frame.time is not None:
                 if clock is not None and frame.time - clock > longest:
                     gaps += frame.time - clock
-                clock = frame.time + float(seconds)
-            heard += seconds
-            yield frame.sample_rate, _to_float(frame)
+                clock = frame.time + frame.samples / frame.sample_rate
+            if run and (held >= BLOCK_SAMPLES or _kind(frame) != _kind(run[0])):
+                yield from _join(run)
+                run, held = [], 0
+            run.append(frame)
+            held += frame.samples * frame.layout.nb_channels
+            heard += Fraction(frame.samples, frame.sample_rate)
+    yield from _join(run)
     if codec == "flac" and stream.duration and stream.time_base:
         failed = max(failed, stream.duration * stream.time_base - heard)
     losses.seconds += float(failed)
@@ -198,20 +211,34 @@ _NUMPY_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 """FFmpeg's sample formats, packed or planar."""
 
 
-def _to_float(frame: av.AudioFrame) -> Samples:
-    """Samples [S, C] of a frame in any of FFmpeg's sample formats."""
-    channels = frame.layout.nb_channels
-    planar = frame.format.is_planar
-    planes, size = (channels, frame.samples) if planar else (1, frame.samples * channels)
-    # One by one: PyAV's own list of eight planes or more goes on with what lies behind the eighth.
-    buffers = (bytes(AudioPlane(frame, i)) for i in range(planes))
-    kind = _NUMPY_KINDS[frame.format.name.removesuffix("p")]
-    array = np.stack([np.frombuffer(buffer, kind, size) for buffer in buffers])
-    samples = array.T if planar else array.reshape(-1, channels)
+def _kind(frame: av.AudioFrame) -> tuple[int, str, int]:
+    """What frames of one block have in common."""
+    return frame.sample_rate, frame.format.name, frame.layout.nb_channels
+
+
+def _join(frames: list[av.AudioFrame]) -> Iterator[Block]:
+    """One block of frames of one kind, in any of FFmpeg's sample formats; none of none."""
+    if not frames:
+        return
+    rate, name, channels = _kind(frames[0])
+    planar = frames[0].format.is_planar
+    kind = np.dtype(_NUMPY_KINDS[name.removesuffix("p")])
+
+    def plane(number: int) -> NDArray[Any]:
+        # One by one: PyAV's own list of eight planes or more goes on with what lies behind the
+        # eighth. A plane is padded.
+        size = kind.itemsize * (1 if planar else channels)
+        parts = [bytes(AudioPlane(each, number))[: each.samples * size] for each in frames]
+        return np.frombuffer(b"".join(parts), kind)
+
+    if planar:
+        samples = np.stack([plane(number) for number in range(channels)]).T
+    else:
+        samples = plane(0).reshape(-1, channels)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond floats become infinite
         floats: Samples = samples.astype(np.float32, copy=False)
-    if frame.format.name in ("u8", "u8p"):
-        return floats / np.float32(128) - np.float32(1)
-    if samples.dtype.kind == "i":
-        return floats / np.float32(1 << 8 * samples.dtype.itemsize - 1)
-    return floats
+    if kind == np.uint8:
+        floats = floats / np.float32(128) - np.float32(1)
+    elif kind.kind == "i":
+        floats = floats / np.float32(1 << 8 * kind.itemsize - 1)
+    yield rate, floats

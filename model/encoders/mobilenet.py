@@ -119,9 +119,18 @@ class MagnitudeLogMel(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """[B, S] -> [B, T, M], T = 1 + (S - 400) // 160; a frame starts at each hop."""
+        if samples.is_cuda:
+            return self._log_mel(samples)
+        # What is computed of one clip fits a processor's cache: a third of the time.
+        return torch.cat([self._log_mel(clip[None]) for clip in samples])
+
+    def _log_mel(self, samples: Tensor) -> Tensor:
         windows = samples.float().unfold(1, WINDOW, HOP) * _hann(samples.device)
-        spectrum = torch.fft.rfft(windows, N_FFT).abs()
-        return torch.log(spectrum @ _mel_filters(samples.device) + FLOOR)
+        filters, heard = _mel_filters(samples.device)
+        spectrum = torch.fft.rfft(windows, N_FFT)[..., heard]
+        # What abs() is, in half its time.
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        return (power.sqrt_() @ filters).add_(FLOOR).log_()
 
 
 @cache
@@ -130,11 +139,13 @@ def _hann(device: torch.device) -> Tensor:
 
 
 @cache
-def _mel_filters(device: torch.device) -> Tensor:
-    """[N_FFT // 2 + 1, M]: triangles in mel (HTK), the constant part left out."""
+def _mel_filters(device: torch.device) -> tuple[Tensor, slice]:
+    """[bins, M]: triangles in mel (HTK), the constant part left out; and which bins they hear."""
     filters = triangles(SAMPLE_RATE, N_FFT, MELS, F_MIN, F_MAX)
     filters[0] = 0
-    return filters.float().to(device)
+    some = filters.sum(dim=1).nonzero()
+    heard = slice(int(some.min()), int(some.max()) + 1)
+    return filters[heard].float().to(device), heard
 
 
 class Trunk(nn.Module):
