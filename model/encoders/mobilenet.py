@@ -68,30 +68,48 @@ class MobileNet(nn.Module):
 
         The last frame counts if 0.1 s of it is sound.
         """
-        frame = POOL * HOP
-        counts = ((lengths + frame - self.min_samples) // frame).clamp(min=1)
-        total = int(counts.max())
-        heard = level(samples, lengths, SAMPLE_RATE)
-        before = silence_before(heard)
-        shift = (before + POOL // 2) // POOL
-        patches = -(-int((counts + shift).max()) * POOL // PATCH)
-        needed = patches * PATCH * HOP + WINDOW - HOP
-        log_mel = self.front_end(_delayed(heard, before * HOP, needed))
-        frames = self.trunk(log_mel.reshape(-1, PATCH, MELS))
-        frames = self.project(frames).view(len(samples), -1, self.width)
-        clips = torch.arange(len(samples), device=samples.device)
-        places = torch.arange(total, device=samples.device)
+        # One by one they fit a processor's cache, and no clip is as long as the longest.
+        clips = [(samples, lengths)]
+        if not samples.is_cuda:
+            clips = [*zip(samples.split(1), lengths.split(1), strict=True)]
+        cut = [self._cut(some[:, : int(theirs.max())], theirs) for some, theirs in clips]
+        patches, counts, shift = (torch.cat(each) for each in zip(*cut, strict=True))
+        frames = self.project(self.trunk(patches).flatten(0, 1))
+        last = _patches_of(counts + shift) * (PATCH // POOL)  # frames of each clip's patches
+        places = torch.arange(int(counts.max()), device=samples.device)
         # Where a shorter clip is padded, there need be no frame.
-        frames = frames[clips[:, None], (places + shift[:, None]).clamp(max=frames.shape[1] - 1)]
+        own = torch.minimum(places + shift[:, None], last[:, None] - 1)
+        frames = frames[(last.cumsum(0) - last)[:, None] + own]
         real = places < counts[:, None]
         frames = self.context(frames, real)
         return Encoded(self.norm(frames) * real[:, :, None], real)
+
+    def _cut(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, S] -> the patches [N, 96, M] of all clips; how many frames each has, and had before.
+
+        Both are [B]: its frames, and those of silence that its first patch begins with.
+        """
+        frame = POOL * HOP
+        counts = ((lengths + frame - self.min_samples) // frame).clamp(min=1)
+        heard = level(samples, lengths, SAMPLE_RATE)
+        before = silence_before(heard)
+        shift = (before + POOL // 2) // POOL
+        numbers = _patches_of(counts + shift)
+        most = int(numbers.max())
+        log_mel = self.front_end(_delayed(heard, before * HOP, most * PATCH * HOP + WINDOW - HOP))
+        own = torch.arange(most, device=samples.device) < numbers[:, None]
+        return log_mel.view(len(samples), most, PATCH, MELS)[own], counts, shift
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] of any lengths -> frames [T, D] of each."""
         lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
         heard = self(pad_sequence(list(clips), batch_first=True), lengths)
         return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
+
+
+def _patches_of(frames: Tensor) -> Tensor:
+    """How many patches hold so many encoder frames."""
+    return -(-frames * POOL // PATCH)
 
 
 def silence_before(heard: Tensor) -> Tensor:
@@ -119,12 +137,6 @@ class MagnitudeLogMel(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """[B, S] -> [B, T, M], T = 1 + (S - 400) // 160; a frame starts at each hop."""
-        if samples.is_cuda:
-            return self._log_mel(samples)
-        # What is computed of one clip fits a processor's cache: a third of the time.
-        return torch.cat([self._log_mel(clip[None]) for clip in samples])
-
-    def _log_mel(self, samples: Tensor) -> Tensor:
         windows = samples.float().unfold(1, WINDOW, HOP) * _hann(samples.device)
         filters, heard = _mel_filters(samples.device)
         spectrum = torch.fft.rfft(windows, N_FFT)[..., heard]
