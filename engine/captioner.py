@@ -60,8 +60,11 @@ class Captioner:
         self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
         if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
             self.model.encoder.fold_norms()
+        # Where others compute, threads of torch's would spin while they do: a tenth of a processor.
+        self._threads = torch.get_num_threads()
         if compile is not None:
             self.model.compile_with(compile)
+            self._threads = 1 if compile.own_threads else self._threads
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
         longest = self.generation.max_length - 2 - _LOOK_AHEAD
@@ -192,7 +195,11 @@ class Captioner:
         return self.describe(list(zip(encoded[::2], encoded[1::2], strict=True)), options)
 
     def warm_up(self) -> None:
-        """Run one clip and one difference, so that the first request finds everything loaded."""
+        """Run one clip and one difference, so that the first request finds everything loaded.
+
+        Sets the threads of torch in the calling thread, where the model is to run.
+        """
+        torch.set_num_threads(self._threads)
         clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])

@@ -1,7 +1,6 @@
 """The road of a request: decode pool -> batcher -> worker; warm-up, drain and health.
 
-Everything here runs on the event loop, but ``_prepare`` on the decode pool and ``_warm_up`` on the
-model thread.
+Everything here runs on the event loop, but ``_prepare`` on the decode pool.
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ class Engine:
         self._pool = ThreadPoolExecutor(
             settings.decode_workers, "decode", initializer=torch.set_num_threads, initargs=(1,)
         )
-        self._threads = torch.get_num_threads()
         self._cache = EncoderCache(int(settings.cache_mb * MIB), captioner.revision)
         self._batcher: Batcher[Job, Work] = Batcher(
             Worker(captioner, self._cache, observer).run,
@@ -55,7 +53,7 @@ class Engine:
                 max_queue=settings.max_queue,
                 max_queue_cost=settings.max_queue_seconds,
             ),
-            set_up=self._warm_up,
+            set_up=captioner.warm_up,
             is_fatal=lambda error: isinstance(error, torch.AcceleratorError),
         )
         self._accepted = 0
@@ -197,10 +195,6 @@ class Engine:
             },
             work.batch_size,
         )
-
-    def _warm_up(self) -> None:
-        torch.set_num_threads(self._threads)
-        self.captioner.warm_up()
 
     def _prepare(self, name: str, file: BinaryIO) -> Prepared:
         data = file.read()

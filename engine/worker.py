@@ -47,7 +47,7 @@ class AnyCaptioner(Protocol):
         """Generate one batch; None asks for a plain caption."""
 
     def warm_up(self) -> None:
-        """Pay first-call costs; model thread only."""
+        """Pay first-call costs, and take its threads; model thread only."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Part(Protocol):
 class Compile(Protocol):
     """A compiler for inference (``model.runtimes``)."""
 
+    own_threads: bool
+    """Whether what it compiled computes with threads of its own, beside torch's."""
     few_shapes: bool
     """Whether each new set of sizes costs so much that padding to fewer of them is worth it."""
 

@@ -20,7 +20,7 @@ Record = Callable[[nn.Module, tuple[Tensor, ...]], Callable[..., Outputs]]
 class CudaGraphs:
     """See ``model.contracts.Compile``. One thread at a time may use all that it compiled."""
 
-    few_shapes = True
+    own_threads, few_shapes = False, True
 
     def __init__(self, record: Record | None = None) -> None:
         """``record`` makes a recording of a call; a graph, unless a test has another."""

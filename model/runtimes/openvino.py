@@ -30,7 +30,7 @@ def _core() -> openvino.Core:
 class OpenVino:
     """See ``model.contracts.Compile``."""
 
-    few_shapes = False
+    own_threads, few_shapes = True, False
 
     def __init__(self, cache: Path | None = None) -> None:
         """It takes as many threads as torch does now; ``cache`` keeps what was compiled."""

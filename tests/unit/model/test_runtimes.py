@@ -207,7 +207,7 @@ def test_parts_that_gain_nothing_stay_in_torch(model: CaptionerModel) -> None:
     compiled: list[str] = []
 
     class AsItIs:
-        few_shapes = False
+        own_threads = few_shapes = False
 
         def __call__(self, module: nn.Module, *_: Tensor) -> nn.Module:
             compiled.append(type(module).__module__)
