@@ -60,8 +60,9 @@ class MobileNet(nn.Module):
     def compile_with(self, compile: Compile) -> None:  # noqa: A002
         """The convolutions, which take nearly all of the time."""
         self.trunk = InParts(self.trunk, compile, torch.zeros(2, PATCH, MELS))
-        frames = torch.zeros(2, 5, self.width)
-        self.context = compile(self.context, frames, torch.ones(2, 5, dtype=torch.bool))
+        if not compile.few_shapes:  # clips have as many lengths
+            frames = torch.zeros(2, 5, self.width)
+            self.context = compile(self.context, frames, torch.ones(2, 5, dtype=torch.bool))
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D].
