@@ -15,6 +15,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
+from typing import BinaryIO
 
 import av
 import av.error
@@ -63,6 +64,8 @@ class Losses:
     """Of sound that could not be decoded."""
     notes: list[str] = field(default_factory=list)
     """What else whoever sent the file should know, a sentence each."""
+    promised_s: float | None = None
+    """How long FFmpeg takes the file to be, by its headers or its size."""
 
 
 _LIBSNDFILE_ERRORS: dict[int, type[AudioError]] = {
@@ -108,10 +111,10 @@ class _Seekable(io.BytesIO):
         return self.tell()
 
 
-def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Block]:
+def read_with_ffmpeg(file: BinaryIO, demuxer: str, losses: Losses) -> Generator[Block]:
     """Decode the best sound track of a file of FFmpeg's kind ``demuxer``, frame by frame.
 
-    FFmpeg is given the bytes, the one demuxer and no protocol: it can open nothing else. A packet
+    FFmpeg is given the file, the one demuxer and no protocol: it can open nothing else. A packet
     that cannot be decoded is passed over, and its length is a loss.
 
     Raises:
@@ -122,7 +125,7 @@ def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Blo
     _cap_ffmpeg_allocations()
     try:
         with av.open(
-            io.BytesIO(data),
+            file,
             mode="r",
             format=demuxer,
             container_options=options,
@@ -139,11 +142,21 @@ def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Blo
                 )
             if (tracks := len(container.streams.audio)) > 1:
                 losses.notes.append(f"Of {tracks} sound tracks, one is heard.")
+            losses.promised_s = _promised(container, stream)
             yield from _decode(container, stream, losses)
     except av.FFmpegError as error:
         raise CorruptAudio(
             f"The file is damaged or cut short: {error.strerror}. Send it again, or as WAV or FLAC."
         ) from error
+
+
+def _promised(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> float | None:
+    """In seconds."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
 
 
 def _decode(
