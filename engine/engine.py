@@ -14,6 +14,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import BinaryIO
 
 import torch
+
 from engine import long, recording
 from engine.answer import Answer
 from engine.batcher import Batcher, Limits
@@ -237,9 +238,12 @@ class Engine:
             raise OptionsError("this checkpoint knows no kinds of sound: serve one that does")
         limits = DecodeLimits(self._settings.max_timeline_seconds)
         blocks = recording.blocks(file, self.captioner.sample_rate, limits)
-        async with aclosing(blocks), aclosing(
-            long.listen(blocks, long.Ear(self.captioner, self._batcher, options))
-        ) as items:
+        async with (
+            aclosing(blocks),
+            aclosing(
+                long.listen(blocks, long.Ear(self.captioner, self._batcher, options))
+            ) as items,
+        ):
             async for item in items:
                 yield item
 

@@ -167,7 +167,8 @@ async def listen(
         waiting.append((window, asyncio.create_task(ear.hear(window.samples))))
 
     try:
-        async for samples, source in blocks:
+        async for block in blocks:
+            samples, source = block
             for window in cutter.add(samples):
                 begin(window)
                 if len(waiting) >= MAX_WINDOWS:

@@ -96,9 +96,7 @@ def _promise(losses: Losses, demuxer: str) -> float:
     return 0.0 if demuxer in _ESTIMATED else losses.promised_s or 0.0
 
 
-def _up_to_damage(
-    blocks: Iterator[Block], limits: DecodeLimits, losses: Losses
-) -> Iterator[Block]:
+def _up_to_damage(blocks: Iterator[Block], limits: DecodeLimits, losses: Losses) -> Iterator[Block]:
     """Those that can be read; CorruptAudio if that is none."""
     heard = 0.0
     try:

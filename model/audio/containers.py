@@ -77,7 +77,9 @@ CONTAINERS: tuple[Container, ...] = (
     Container("mov", lambda head: head[4:10] == b"ftypqt", read_mp4, "mov"),
     Container("mp4", lambda head: head[4:8] in _MP4_BOXES, read_mp4, "mov"),
     Container("mov", lambda head: head[4:8] in _QUICKTIME_ATOMS, read_mp4, "mov"),
-    Container("webm", lambda head: head[:4] == _EBML and b"webm" in head[:64], read_matroska, "matroska"),
+    Container(
+        "webm", lambda head: head[:4] == _EBML and b"webm" in head[:64], read_matroska, "matroska"
+    ),
     Container("mkv", lambda head: head[:4] == _EBML, read_matroska, "matroska"),
     Container("caf", lambda head: head[:4] == b"caff", read_caf, "caf"),
     Container("wma", lambda head: head[:8] == _ASF, read_asf, "asf"),

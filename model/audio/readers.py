@@ -150,9 +150,7 @@ def read_with_ffmpeg(file: BinaryIO, demuxer: str, losses: Losses) -> Generator[
         ) from error
 
 
-def _promised(
-    container: av.container.InputContainer, stream: av.AudioStream
-) -> float | None:
+def _promised(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
     """In seconds."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
