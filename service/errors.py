@@ -18,4 +18,4 @@ class MalformedBody(Exception):
 
 
 class NoRoom(Exception):
-    """There is no room on the disk for a recording of this size; send a part, or try again later."""
+    """There is no room for a recording of this size; send a part, or try again later."""

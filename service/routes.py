@@ -23,7 +23,7 @@ from model.types import GenerationOptions
 from service import examples, problems, schemas
 from service.disconnect import unless_gone
 from service.errors import NoRoom, Unauthorized
-from service.forms import CaptionForm, DifferenceForm, Form, TimelineForm
+from service.forms import CaptionForm, ClipForm, DifferenceForm, Form, TimelineForm
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
@@ -140,7 +140,7 @@ async def timeline(request: Request) -> Response:
     return JSONResponse(answer)
 
 
-async def _answer(request: Request, kind: type[Form], *fields: str) -> dict[str, Any]:
+async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[str, Any]:
     """Admit, read, describe: refused before the body is read, withdrawn if the client leaves.
 
     The files lie in ``fields`` of the form; the result is the answer's body.

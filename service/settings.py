@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     max_timeline_mb: float = Field(
         4096,
         gt=0,
-        description="Largest body in MiB of a request for a timeline; it lies on the disk of TMPDIR.",
+        description="Largest body in MiB of a request for a timeline; it lies on disk, in TMPDIR.",
     )
     max_timelines: int = Field(
         EngineSettings.max_timelines,

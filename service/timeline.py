@@ -100,7 +100,7 @@ def _quality(parameters: list[str]) -> float:
 
 
 def _told(request: Request, item: Item) -> dict[str, Any]:
-    """An item's JSON; the whole's with what tells of the model and the request, the summary last."""
+    """An item's JSON; the whole's with what tells of the model and the request."""
     told = item.to_json()
     if not isinstance(item, Whole):
         return told
