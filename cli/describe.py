@@ -98,20 +98,20 @@ def show(request: Request, reply: Reply, as_json: bool) -> None:
     paths = [*request.values()]
     if as_json:
         names = ("path", "reference_path")
-        _print(json.dumps({**dict(zip(names, paths, strict=False)), **reply}))
+        write_line(json.dumps({**dict(zip(names, paths, strict=False)), **reply}))
     else:
-        _print("\n".join(_lines(paths, reply)))
+        write_line("\n".join(_lines(paths, reply)))
         sources = [reply[field] for field in ("audio", "input", "reference") if field in reply]
         for path, source in zip(paths, sources, strict=False):
             for warning in source.get("warnings", ()):
-                _complain(path, warning)
+                complain(path, warning)
 
 
 def show_failure(path: str, message: str, as_json: bool) -> None:
     """Say on standard error what is wrong with a file, and among JSON lines too."""
-    _complain(path, message)
+    complain(path, message)
     if as_json:
-        _print(json.dumps({"path": path, "error": message}))
+        write_line(json.dumps({"path": path, "error": message}))
 
 
 def _lines(paths: Sequence[str], reply: Reply) -> Iterator[str]:
@@ -122,13 +122,13 @@ def _lines(paths: Sequence[str], reply: Reply) -> Iterator[str]:
             yield f"{path}: {one['caption']}"
 
 
-def _complain(path: str, message: str) -> None:
-    """Say it on standard error, above the progress bar."""
+def complain(path: str, message: str) -> None:
+    """Say it of a file on standard error, above the progress bar."""
     with tqdm.external_write_mode(sys.stderr):
         print(f"{path}: {message}", file=sys.stderr)
 
 
-def _print(text: str) -> None:
-    """Print at once, above the progress bar."""
+def write_line(text: str) -> None:
+    """Print at once on standard output, above the progress bar."""
     with tqdm.external_write_mode():
         print(text, flush=True)

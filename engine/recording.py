@@ -19,13 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.decoders import START_S, put_down, refuse, source_of, spawn
+from engine.decoders import put_down, refuse, source_of, spawn
 from model.audio import DecodeLimits
 from model.errors import CorruptAudio
 from model.types import SourceInfo
 
 MODULE = "engine.block_decoder"
 """What the process runs."""
+STUCK_S = 600.0
+"""A block that takes longer never comes. Its processor time is held to by the kernel, much sooner;
+on starved cores a process that makes way for others may wait for minutes."""
 _log = logging.getLogger(__name__)
 
 
@@ -80,7 +83,7 @@ class _Process:
     def take(self) -> tuple[Tensor, SourceInfo] | None:
         """The next block, or None at the end. Raises AudioError; EOFError or OSError: it ended."""
         with self._lock:
-            if not self._connection.poll(START_S):
+            if not self._connection.poll(STUCK_S):
                 raise EOFError
             message = self._connection.recv_bytes()
             if not message:
