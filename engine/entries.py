@@ -72,9 +72,11 @@ class Entries:
         self._frame_s = frame_s
         self._reach = round(PAUSE_S / frame_s / 2)
         self._most = round(TOLD_S / frame_s)
-        self._raw = torch.empty(0, len(labels))
+        self._nothing = torch.zeros(2 * self._reach, len(labels))
+        """[T, K]: as it is before the recording, and after it."""
+        self._raw = self._nothing
         """[T, K]: the latest frames' events; the first ``_context`` of them are settled."""
-        self._context = 0
+        self._context = len(self._nothing)
         self._unsettled: list[Tensor] = []
         """[D] each: features of the frames that are not."""
         self._settled = 0
@@ -90,11 +92,12 @@ class Entries:
         events[:, self._silence] = 0.0
         self._raw = torch.cat([self._raw, events])
         self._unsettled.extend(features)
-        yield from self._settle(len(self._raw) - 2 * self._reach)
+        yield from self._settle(len(self._raw) - len(self._nothing))
 
     def finish(self) -> Iterator[Stretch]:
         """Nothing follows."""
-        yield from self._settle(len(self._raw))
+        self._raw = torch.cat([self._raw, self._nothing])
+        yield from self._settle(len(self._raw) - len(self._nothing))
         yield from self._end()
 
     @property
@@ -111,7 +114,7 @@ class Entries:
             yield from self._take(frame)
             self._settled += 1
         del self._unsettled[: len(closed)]
-        first = max(0, until - 2 * self._reach)
+        first = until - len(self._nothing)
         self._raw, self._context = self._raw[first:], until - first
 
     def _take(self, frame: Frame) -> Iterator[Stretch]:

@@ -36,7 +36,8 @@ class Tally:
     def _named(self, label: str) -> str:
         times = self._times[label]
         how_often = f"{times} times, " if times > 1 else ""
-        return f"{label.lower()} ({how_often}{span(self._seconds[label])})"
+        name = label.partition(" (")[0].lower()
+        return f"{name} ({how_often}{span(self._seconds[label])})"
 
 
 def span(seconds: float) -> str:
