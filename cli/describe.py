@@ -115,11 +115,26 @@ def show_failure(path: str, message: str, as_json: bool) -> None:
 
 
 def _lines(paths: Sequence[str], reply: Reply) -> Iterator[str]:
-    """The reverse direction is told of the reference."""
+    """The reverse direction is told of the reference; long recordings at the times of entries."""
+    if "only" in reply:
+        for path, entries in zip(paths, reply["only"].values(), strict=True):
+            for entry in entries:
+                yield f"{path}: {between(entry)} {entry['caption']}"
+        return
     directions = [reply, *([reply["reverse"]] if "reverse" in reply else [])]
     for path, captioned in zip(paths, directions, strict=False):
         for one in (captioned, *captioned["alternatives"]):
             yield f"{path}: {one['caption']}"
+
+
+def between(entry: Mapping[str, Any]) -> str:
+    """From when to when, in hours, minutes and seconds."""
+
+    def clock(seconds: float) -> str:
+        tenths = round(seconds * 10)
+        return f"{tenths // 36_000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+    return f"{clock(entry['start_s'])}-{clock(entry['end_s'])}"
 
 
 def complain(path: str, message: str) -> None:

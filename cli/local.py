@@ -16,7 +16,7 @@ from engine.long import Whole
 from engine.observer import Unobserved
 from engine.settings import EngineSettings
 from engine.worker import AnyCaptioner
-from model.errors import AudiodiffError, AudioError, OptionsError
+from model.errors import AudiodiffError, AudioError, AudioTooLong, OptionsError
 from model.types import GenerationOptions
 
 MAX_IN_FLIGHT = 64
@@ -41,7 +41,7 @@ class LocalModel:
         captioner.check(options)
         self.in_flight = min(MAX_IN_FLIGHT, max(1, int(MAX_SECONDS / settings.max_audio_seconds)))
         own = replace(settings, max_queue=MAX_IN_FLIGHT, max_queue_seconds=math.inf)
-        self._captioner = captioner
+        self._model = {"name": captioner.name, "revision": captioner.revision}
         self._engine = Engine(own, captioner, Unobserved())
         self._options = options
         self._both = both
@@ -58,16 +58,21 @@ class LocalModel:
     async def describe(self, files: Mapping[str, BinaryIO]) -> Reply:
         """Raises AudioError, Failed, or AudiodiffError once the model thread is dead."""
         with _failures():
-            answer = await self._engine.answer(files, self._options, math.inf, self._both)
+            try:
+                answer = await self._engine.answer(files, self._options, math.inf, self._both)
+            except AudioTooLong:
+                if "reference" not in files:
+                    raise
+                compared = await self._engine.compare(files, self._options)
+                return {**compared.to_json(), "model": self._model}
         return answer.to_json(events=self._events)
 
     async def listen(self, file: BinaryIO) -> AsyncGenerator[Told]:
         """As the service's lines. Raises as ``describe``."""
-        model = {"name": self._captioner.name, "revision": self._captioner.revision}
         with _failures():
             async with aclosing(self._engine.timeline(file, self._options)) as items:
                 async for item in items:
-                    whole = {"model": model} if isinstance(item, Whole) else {}
+                    whole = {"model": self._model} if isinstance(item, Whole) else {}
                     yield {**whole, **item.to_json()}
 
 

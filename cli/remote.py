@@ -126,7 +126,7 @@ class RemoteService:
     def _read(self, response: httpx.Response) -> Reply:
         """The answer, or the error that a response is."""
         body = _json(response)
-        if response.is_success and "caption" in body:
+        if response.is_success and body.keys() & {"caption", "only"}:
             return _of_the_sound(body)
         raise self._error(response, body)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from cli.describe import Failed, complain, reason, show_failure, write_line
+from cli.describe import Failed, between, complain, reason, show_failure, write_line
 from cli.files import STDIN, open_recording
 from engine.subtitles import srt, vtt
 from model.errors import AudioError
@@ -74,8 +74,7 @@ async def _timeline(path: str, lines: AsyncGenerator[Told], form: Form) -> None:
             elif "caption" in told:
                 entries.append(told)
                 if form.format == "text":
-                    times = f"{_clock(told['start_s'])}-{_clock(told['end_s'])}"
-                    write_line(f"{path}: {times} {told['caption']}")
+                    write_line(f"{path}: {between(told)} {told['caption']}")
 
 
 def _finish(told: Told, form: Form) -> None:
@@ -90,9 +89,3 @@ def _finish(told: Told, form: Form) -> None:
         form.folder.mkdir(parents=True, exist_ok=True)
         target.write_text(form.text(told), encoding="utf-8")
         write_line(str(target))
-
-
-def _clock(seconds: float) -> str:
-    """Hours:minutes:seconds."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 36_000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"

@@ -19,6 +19,7 @@ from engine import long, recording
 from engine.answer import Answer
 from engine.batcher import Batcher, Limits
 from engine.cache import EncoderCache
+from engine.compare import Comparison, Timeline
 from engine.decoders import Decoders
 from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
 from engine.observer import Observer
@@ -246,6 +247,22 @@ class Engine:
         ):
             async for item in items:
                 yield item
+
+    async def compare(
+        self, files: Mapping[str, BinaryIO], options: GenerationOptions
+    ) -> Comparison:
+        """Say what is heard when in two long recordings, and in which alone; as ``timeline``."""
+        timelines = {}
+        for name, file in files.items():
+            try:
+                async with aclosing(self.timeline(file, options)) as items:
+                    heard = [item async for item in items]
+            except AudioError as error:
+                raise type(error)(f"{name}: {error}") from error
+            entries = [item for item in heard if isinstance(item, long.Entry)]
+            (whole,) = (item for item in heard if isinstance(item, long.Whole))
+            timelines[name] = Timeline(entries, whole)
+        return Comparison(timelines)
 
     def _warm_up(self) -> None:
         torch.set_num_threads(self._threads)

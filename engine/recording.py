@@ -7,10 +7,14 @@ anything: short files have their own (``engine.decoders``), and never wait for i
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
+import shutil
+import tempfile
 import threading
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from multiprocessing.connection import Pipe
 from typing import Any, BinaryIO
@@ -35,7 +39,7 @@ _log = logging.getLogger(__name__)
 async def blocks(
     file: BinaryIO, sample_rate: int, limits: DecodeLimits
 ) -> AsyncGenerator[tuple[Tensor, SourceInfo]]:
-    """Mono samples [S] of a file on a disk, and what it is so far; ``limits.max_cpu_s`` a block.
+    """Mono samples [S] of a file, and what it is so far; ``limits.max_cpu_s`` for each block.
 
     The process ends with the generator, which is to be closed. Nobody else may read the file.
 
@@ -43,8 +47,8 @@ async def blocks(
         AudioError: as ``model.audio.blocks.decode_blocks``; CorruptAudio if the process ended
             before the first block. If it ends later, the last source's ``warnings`` say so.
     """
-    process = _Process(file)
     source = None
+    process = _Process(file)
     try:
         await asyncio.to_thread(process.ask, sample_rate, limits)
         while (block := await asyncio.to_thread(process.take)) is not None:
@@ -72,8 +76,17 @@ class _Process:
         """Raises OSError: it cannot be started."""
         self._lock = threading.Lock()
         self._connection, theirs = Pipe()
-        with theirs:
-            self._child = spawn(MODULE, theirs.fileno(), file.fileno())
+        with theirs, ExitStack() as stack:
+            try:
+                file.flush()
+                number = file.fileno()
+            except io.UnsupportedOperation:  # it is but in memory
+                copy = stack.enter_context(tempfile.TemporaryFile())
+                file.seek(0)
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+                number = copy.fileno()
+            self._child = spawn(MODULE, theirs.fileno(), number)
 
     def ask(self, sample_rate: int, limits: DecodeLimits) -> None:
         """Say what is wanted. Raises OSError: it has ended."""

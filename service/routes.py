@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import torch
 from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from engine.engine import Engine, before, dtype_name
 from engine.errors import NotReady, WorkerDied
+from model.errors import AudioTooLong
 from model.types import GenerationOptions
 from service import examples, problems, schemas
 from service.disconnect import unless_gone
@@ -27,10 +28,12 @@ from service.forms import CaptionForm, ClipForm, DifferenceForm, Form, TimelineF
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
-from service.timeline import SUBTITLES, Lines, accepted, gathered, subtitles
+from service.timeline import SUBTITLES, Lines, accepted, ending, gathered, subtitles
 from service.uploads import announced, read_form
 from service.version import version
 
+F = TypeVar("F", bound=Form)
+PAIR = ("input", "reference")
 SLOWEST_UPLOAD = 64 << 10
 """Bytes a second: a recording that comes more slowly is given up."""
 
@@ -97,14 +100,25 @@ async def caption(request: Request) -> schemas.CaptionResponse:
     return schemas.CaptionResponse(**await _answer(request, CaptionForm, "file"))
 
 
-async def difference(request: Request) -> schemas.DifferenceResponse:
+async def difference(
+    request: Request,
+) -> schemas.DifferenceResponse | schemas.LongDifferenceResponse:
     """Say what is heard in `input` and not in `reference`; with `both`, the reverse too.
 
     `curl -F input=@now.wav -F reference=@before.wav localhost:8000/difference`
+
+    Recordings longer than a clip may be, or larger, are compared by their timelines: the answer is
+    both of them, and of each what is heard at no time of the other.
     """
-    return schemas.DifferenceResponse(
-        **await _answer(request, DifferenceForm, "input", "reference")
-    )
+    settings: Settings = request.app.state.settings
+    if announced(request, 0) > settings.max_upload_bytes:
+        async with AsyncExitStack() as stack:
+            form = await _recordings(request, DifferenceForm, stack)
+            answer = await _compare(request, form)
+    else:
+        answer = await _answer(request, DifferenceForm, *PAIR)
+    kind = schemas.LongDifferenceResponse if "only" in answer else schemas.DifferenceResponse
+    return kind(**answer)
 
 
 async def timeline(request: Request) -> Response:
@@ -116,19 +130,9 @@ async def timeline(request: Request) -> Response:
     With `Accept: text/vtt` or `application/x-subrip` the answer is subtitles.
     """
     engine: Engine = request.app.state.engine
-    settings: Settings = request.app.state.settings
-    record: Record = request.state.record
     kind = accepted(request)
     async with AsyncExitStack() as stack:
-        stack.enter_context(engine.admit_recording())
-        began, most = time.monotonic(), settings.max_timeline_bytes
-        size = min(announced(request, most), most)
-        deadline = record.began + settings.request_timeout_s + size / SLOWEST_UPLOAD
-        async with before(deadline, "the body did not arrive in time; send it faster or smaller"):
-            form = await stack.enter_async_context(
-                read_form(request, TimelineForm, most, to_disk=True)
-            )
-        record.stages["read"] = time.monotonic() - began
+        form = await _recordings(request, TimelineForm, stack)
         heard = engine.timeline(form.file.file, form.options)
         items = await stack.enter_async_context(aclosing(heard))
         if kind == Lines.media_type:
@@ -140,10 +144,35 @@ async def timeline(request: Request) -> Response:
     return JSONResponse(answer)
 
 
+async def _recordings(request: Request, kind: type[F], stack: AsyncExitStack) -> F:
+    """Admit long recordings and read them to a disk; ``stack`` holds them."""
+    settings: Settings = request.app.state.settings
+    record: Record = request.state.record
+    stack.enter_context(request.app.state.engine.admit_recording())
+    began, most = time.monotonic(), settings.max_timeline_bytes
+    size = min(announced(request, most), most)
+    deadline = record.began + settings.request_timeout_s + size / SLOWEST_UPLOAD
+    async with before(deadline, "the body did not arrive in time; send it faster or smaller"):
+        form = await stack.enter_async_context(read_form(request, kind, most, to_disk=True))
+    record.stages["read"] = time.monotonic() - began
+    return form
+
+
+async def _compare(request: Request, form: DifferenceForm) -> dict[str, Any]:
+    """The answer's body on two long recordings, for which a place is held."""
+    engine: Engine = request.app.state.engine
+    files = {field: getattr(form, field).file for field in PAIR}
+    comparison = await unless_gone(request, engine.compare(files, form.options))
+    sources = (one.whole.source for one in comparison.timelines.values())
+    request.state.record.audio_s = sum(source.duration_s for source in sources)
+    return {**comparison.to_json(), **ending(request)}
+
+
 async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[str, Any]:
     """Admit, read, describe: refused before the body is read, withdrawn if the client leaves.
 
-    The files lie in ``fields`` of the form; the result is the answer's body.
+    The files lie in ``fields`` of the form; the result is the answer's body. Two of which one is
+    longer than a clip may be are compared by their timelines.
     """
     engine: Engine = request.app.state.engine
     settings: Settings = request.app.state.settings
@@ -158,7 +187,13 @@ async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[
         record.stages["read"] = time.monotonic() - began
         files = {field: getattr(form, field).file for field in fields}
         both = isinstance(form, DifferenceForm) and form.both
-        answer = await unless_gone(request, engine.answer(files, form.options, deadline, both))
+        try:
+            answer = await unless_gone(request, engine.answer(files, form.options, deadline, both))
+        except AudioTooLong:
+            if not isinstance(form, DifferenceForm):
+                raise
+            stack.enter_context(engine.admit_recording())
+            return await _compare(request, form)
     record.stages.update(answer.stages)
     record.batch_size = answer.batch_size
     record.audio_s = sum(source.duration_s for source in answer.sources.values())

@@ -149,6 +149,39 @@ class TimelineResponse(BaseModel):
     summary: str = Field(description="The whole in one sentence.")
 
 
+class Timeline(BaseModel):
+    """What is heard when in one of two recordings."""
+
+    entries: list[TimelineEntry]
+    summary: str
+
+
+class Timelines(BaseModel):
+    """Of both recordings."""
+
+    input: Timeline
+    reference: Timeline
+
+
+class Only(BaseModel):
+    """Entries with sounds that the other recording has at no time, and of them these alone."""
+
+    input: list[TimelineEntry]
+    reference: list[TimelineEntry]
+
+
+class LongDifferenceResponse(BaseModel):
+    """Answer of POST /difference to recordings longer than a clip may be."""
+
+    id: str
+    input: Audio
+    reference: Audio
+    timelines: Timelines
+    only: Only
+    model: Model
+    timing_ms: TimelineTiming
+
+
 class Health(BaseModel):
     """Answer of the health routes; their failure is a problem document."""
 

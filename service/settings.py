@@ -91,16 +91,16 @@ class Settings(BaseSettings):
     max_timeline_seconds: float = Field(
         EngineSettings.max_timeline_seconds,
         gt=0,
-        description="Longest recording of a timeline in seconds.",
+        description="Longest recording of a timeline, or of a difference by timelines, in seconds.",
     )
     max_timeline_mb: float = Field(
         4096,
         gt=0,
-        description="Largest body in MiB of a request for a timeline; it lies on disk, in TMPDIR.",
+        description="Largest body in MiB with long recordings, which lie on disk, in TMPDIR.",
     )
     max_timelines: int = Field(
         EngineSettings.max_timelines,
-        ge=0,
+        ge=1,
         description="Most timelines worked on at a time, each decoded by a process of its own; "
         "above it, 429.",
     )

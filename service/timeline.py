@@ -104,16 +104,20 @@ def _told(request: Request, item: Item) -> dict[str, Any]:
     told = item.to_json()
     if not isinstance(item, Whole):
         return told
+    request.state.record.audio_s = item.source.duration_s
+    summary = told.pop("summary")
+    return {**ending(request), **told, "summary": summary}
+
+
+def ending(request: Request) -> dict[str, Any]:
+    """What an answer says of the request, and of the model."""
     record: Record = request.state.record
     engine: Engine = request.app.state.engine
-    record.audio_s = item.source.duration_s
     times = {**record.stages, "total": record.seconds}
     return {
         "id": record.id,
-        "audio": told["audio"],
         "model": {"name": engine.captioner.name, "revision": engine.captioner.revision},
         "timing_ms": {stage: round(seconds * 1000, 3) for stage, seconds in times.items()},
-        "summary": told["summary"],
     }
 
 
