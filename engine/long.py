@@ -179,6 +179,7 @@ async def listen(
         while waiting:
             for entry in await next_entries():
                 yield entry
+            yield Progress(round(entries.settled_s, 2))
         for entry in await told(entries.finish()):
             yield entry
     finally:

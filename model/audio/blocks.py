@@ -64,11 +64,12 @@ def decode_blocks(
     for run in _runs(blocks):
         if not source.channels:
             source = replace(source, sample_rate=run.rate, channels=run.count)
+        before_s, samples = source.duration_s, 0
         resampler = _Resampler(run.rate, sample_rate)
         for block in run.blocks:
-            seconds = block.shape[1] / run.rate
+            samples += block.shape[1]
             promised = _promise(losses, container.demuxer)
-            source = replace(source, duration_s=source.duration_s + seconds)
+            source = replace(source, duration_s=before_s + samples / run.rate)
             if max(source.duration_s, promised) > limits.max_seconds + _COARSE_S:
                 raise AudioTooLong(
                     f"The recording is longer than {limits.max_seconds:g} s. Send a part."

@@ -179,19 +179,20 @@ def test_one_at_a_time_and_short_requests_beside_it() -> None:
         ) as response:
             next(response.iter_lines())
             assert_problem(service.timeline(FILE), 429)
-        eventually(lambda: not decoders())
-        assert service.timeline(FILE).status_code == 200
+        eventually(lambda: service.timeline(FILE).status_code == 200)
 
 
 def test_a_model_that_dies_ends_the_lines_with_a_problem() -> None:
     class Dying(ToneCaptioner):
-        def describe(self, *_: Any) -> Any:
-            raise torch.AcceleratorError("secret internals")
+        def describe(self, *arguments: Any) -> Any:
+            if self.described:
+                raise torch.AcceleratorError("secret internals")
+            return super().describe(*arguments)
 
     with running(Dying()) as service:
         lines = service.timeline(FILE, NDJSON).text.splitlines()
-        problem = json.loads(lines[-1])["problem"]
-        assert problem["status"] in (500, 503)
+        assert json.loads(lines[-1])["problem"]["type"] == "urn:audiodiff:problem:device-died"
+        assert SAID[0] in "".join(lines)
         assert_problem(service.timeline(FILE), 503)
 
 
@@ -219,3 +220,36 @@ def test_a_client_that_leaves_stops_the_work(accept: str) -> None:
         eventually(lambda: service.metric("cancelled_total") == 1)
         assert len(captioner.encoded) <= 2
         assert service.timeline(FILE).status_code == 200
+
+
+# -- two recordings ---------------------------------------------------------------------------
+
+
+BEFORE = by_soundfile(recording(70.0, ("Rain", 5.0, 60.0)), RATE)
+AFTER = by_soundfile(recording(80.0, ("Rain", 30.0, 50.0), ("Dog", 60.0, 66.0)), RATE)
+
+
+def test_a_difference_beyond_the_limit_of_clips(shared: Service) -> None:
+    response = shared.difference(AFTER, BEFORE)
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert schemas.LongDifferenceResponse(**body).model_dump() == body
+    (dog,) = body["only"]["input"]
+    assert (dog["caption"], dog["sounds"][0]["label"]) == ("a dog is heard", "Dog")
+    assert dog["start_s"] == pytest.approx(60.0, abs=0.32)
+    assert body["only"]["reference"] == []
+    for name, file in (("input", AFTER), ("reference", BEFORE)):
+        alone = shared.timeline(file).json()
+        assert body["timelines"][name] == {key: alone[key] for key in ("entries", "summary")}
+        assert body[name] == alone["audio"]
+
+
+def test_a_difference_that_is_large_goes_to_the_disk() -> None:
+    with running(max_upload_mb=1) as service:
+        body = service.difference(AFTER, BEFORE).json()
+        assert [entry["caption"] for entry in body["only"]["input"]] == ["a dog is heard"]
+        assert_problem(service.difference(AFTER, bytes(2 << 20)), 415, says="reference: ")
+
+
+def test_a_caption_has_its_limit_still(shared: Service) -> None:
+    assert_problem(shared.caption(AFTER), 422, says="longer than 60 s")

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.audio import Decode, DecodeLimits, decode
 from model.types import Caption, Description, Encoded, GenerationOptions, Waveform
 from tests.support.captioner import FakeCaptioner
 
@@ -38,6 +39,9 @@ class ToneCaptioner(FakeCaptioner):
     sample_rate = RATE
     frame_s = 0.32
     labels = tuple(HERTZ)
+
+    def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode = decode) -> Waveform:
+        return decode(data, RATE, limits)
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         self.encoded.append([clip.duration_s for clip in clips])

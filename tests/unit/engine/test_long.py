@@ -82,7 +82,7 @@ def test_entries_are_where_the_sounds_are() -> None:
         assert heard == sorted(heard)
         assert isinstance(found[-1], Whole)
         assert found[-1].source.duration_s == 64.0
-        assert found[-1].summary.startswith("Heard in 1 min 4 s: rain (2 times, 32 s) and dog (2 ")
+        assert found[-1].summary.startswith("Heard in 1 min 4 s: rain (2 times, 33 s) and dog (2 ")
 
     run(test, captioner)
     assert {options for _, options in captioner.described} == {OPTIONS}
