@@ -56,7 +56,7 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
     )(caption)
     inference.post(
         "/difference",
-        responses=_answers(examples.DIFFERENCE, refusals),
+        responses=_answers(examples.DIFFERENCE, [*refusals, NoRoom]),
         openapi_extra=_body(DifferenceForm, defaults),
         response_model_exclude_unset=True,
     )(difference)
