@@ -1,4 +1,4 @@
-"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``fetch``, ``demo-clips``.
+"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``timeline`` and others.
 
 Heavy modules are imported by the commands that need them, so that ``--help`` answers at once.
 """
@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -24,11 +24,15 @@ from service.settings import BUNDLED, Settings, misspelt
 from service.version import version
 
 if TYPE_CHECKING:
-    from cli.describe import Describer, Request
+    from cli.describe import Request
+    from cli.local import LocalModel
+    from cli.remote import RemoteService
     from engine.captioner import Captioner
 
-LOCAL = ("model", "device", "dtype", "runtime", "compile_cache", "max_audio_seconds")
-"""Settings of a model that runs here."""
+_PLACE = ("model", "device", "dtype", "runtime", "compile_cache")
+LOCAL = (*_PLACE, "max_audio_seconds")
+LOCAL_LONG = (*_PLACE, "max_timeline_seconds")
+"""Settings of a model that runs here: on clips, on long recordings."""
 SEARCH = {
     "num_beams": f"Beam width, 1 to {MAX_BEAMS}; 1 is greedy. Default: the checkpoint's.",
     "num_captions": "Captions wanted, best first: 1 (the default) to the beam width.",
@@ -129,7 +133,23 @@ def _describe(
         except (AudiodiffError, OSError) as error:
             show_failure(reference, reason(error), args.json)
             return 1
-    return asyncio.run(describe(requests, _describer(args), held, args.json))
+    model = _model(args, LOCAL, both=args.both, events=args.events)
+    return asyncio.run(describe(requests, model, held, args.json))
+
+
+def _timeline(args: argparse.Namespace) -> int:
+    from cli.files import STDIN
+    from cli.timeline import Form, timelines
+
+    paths = _find(args.paths)
+    if paths.count(STDIN) > 1:
+        args.parser.error("the standard input is one file: give - once")
+    if args.format in ("vtt", "srt") and len(paths) > 1 and args.output is None:
+        args.parser.error(f"--format {args.format}: one file is one timeline: give --output too")
+    if args.format == "text" and args.output is not None:
+        args.parser.error("--output: choose --format json, vtt or srt")
+    form = Form(args.format, args.output, args.sentence_case)
+    return asyncio.run(timelines(paths, _model(args, LOCAL_LONG), form))
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -150,25 +170,24 @@ def _demo_clips(args: argparse.Namespace) -> int:
 # -- what commands share ----------------------------------------------------------------------
 
 
-def _describer(args: argparse.Namespace) -> Describer:
+def _model(
+    args: argparse.Namespace, local: Sequence[str], **flags: bool
+) -> LocalModel | RemoteService:
     """The model here, or the service at a URL. Raises CheckpointError, OptionsError."""
-    given = {name: getattr(args, name) for name in SEARCH}
+    given = {name: getattr(args, name, None) for name in SEARCH}
     search = {name: value for name, value in given.items() if value is not None}
     if args.url is not None:
-        if extra := [options.flag(name) for name in LOCAL if name in args]:
+        if extra := [options.flag(name) for name in local if name in args]:
             args.parser.error(f"{', '.join(extra)}: with --url, the service decides")
         from cli.remote import RemoteService
 
-        return RemoteService(args.url, args.api_key, search, both=args.both, events=args.events)
+        return RemoteService(args.url, args.api_key, search, **flags)
     settings = options.settings(args)
     for warning in misspelt(also=["AUDIODIFF_API_KEY"]):
         _warn(warning)
     from cli.local import LocalModel
 
-    generation = GenerationOptions(**search)
-    return LocalModel(
-        _load(settings), settings.engine, generation, both=args.both, events=args.events
-    )
+    return LocalModel(_load(settings), settings.engine, GenerationOptions(**search), **flags)
 
 
 def _load(settings: Settings) -> Captioner:
@@ -246,6 +265,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_inference(difference)
 
+    timeline = command(
+        "timeline",
+        _timeline,
+        "Say what is heard when in recordings of up to hours, as it is heard.",
+        _STATUSES,
+    )
+    timeline.add_argument("paths", nargs="+", metavar="PATH", help=_PATHS)
+    timeline.add_argument(
+        "--format",
+        choices=("text", "json", "vtt", "srt"),
+        default="text",
+        help="Lines 'PATH: START-END caption', one JSON object per file with the fields of the "
+        "HTTP API, or subtitles, [dog barking]. Default: %(default)s.",
+    )
+    timeline.add_argument(
+        "--sentence-case", action="store_true", help="Of subtitles: [Dog barking]."
+    )
+    timeline.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="Folder to write each file's timeline to, under the file's name; made if it is not "
+        "there. Default: the standard output.",
+    )
+    _add_model(timeline, ("num_beams", "max_new_tokens"), LOCAL_LONG)
+
     fetch = command(
         "fetch",
         _fetch,
@@ -289,9 +334,15 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events", action="store_true", help="With --json: say when each sound is heard."
     )
-    for name, help_text in SEARCH.items():
-        parser.add_argument(options.flag(name), type=int, metavar="N", help=help_text)
-    options.add(parser, LOCAL)
+    _add_model(parser, SEARCH, LOCAL)
+
+
+def _add_model(
+    parser: argparse.ArgumentParser, search: Iterable[str], local: Sequence[str]
+) -> None:
+    for name in search:
+        parser.add_argument(options.flag(name), type=int, metavar="N", help=SEARCH[name])
+    options.add(parser, local)
     parser.add_argument(
         "--url",
         help="Ask the service there, as http://127.0.0.1:8000, instead of loading a model. While "

@@ -194,6 +194,13 @@ class Captioner:
         encoded = self.encode([clip for pair in pairs for clip in pair])
         return self.describe(list(zip(encoded[::2], encoded[1::2], strict=True)), options)
 
+    @torch.inference_mode()
+    def events(self, clip: Encoded) -> Tensor:
+        """[T, K] on the CPU: the probability of each of ``labels`` in each frame."""
+        head = self.model.events
+        assert head is not None, "the checkpoint knows no kinds of sound"
+        return head.probabilities(clip.frames)[0].float().cpu()
+
     def warm_up(self) -> None:
         """Run one clip and one difference, so that the first request finds everything loaded.
 
@@ -265,11 +272,10 @@ class Captioner:
 
     def _shared(self, clip: Encoded, reference: Encoded) -> tuple[Sound, ...]:
         """What both have."""
-        head = self.model.events
-        if head is None:
+        if self.model.events is None:
             return ()
-        first, second = (head.probabilities(one.frames)[0].float() for one in (clip, reference))
-        return sounds(shared(first, second), self.labels, self.frame_s)
+        both = shared(self.events(clip), self.events(reference))
+        return sounds(both, self.labels, self.frame_s)
 
     def _timeline(self, kept: Tensor | None, row: int, clip: Encoded) -> tuple[Segment, ...]:
         """One segment per encoder frame of the clip, padding left out."""

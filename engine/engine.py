@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import BinaryIO
 
 import torch
 
+from engine import long, recording
 from engine.answer import Answer
 from engine.batcher import Batcher, Limits
 from engine.cache import EncoderCache
+from engine.compare import Comparison, Timeline
 from engine.decoders import Decoders
 from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
 from engine.observer import Observer
 from engine.settings import MIB, EngineSettings
 from engine.worker import AnyCaptioner, Job, Prepared, Work, Worker
 from model.audio import DecodeLimits
-from model.errors import AudioError, EmptyAudio
+from model.errors import AudioError, EmptyAudio, OptionsError
 from model.types import GenerationOptions
+
+RECORDING_S = 30.0
+"""After so long, who may send no long recording now is to ask again."""
 
 
 class Engine:
@@ -50,7 +55,8 @@ class Engine:
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
                 max_wait_s=settings.max_wait_ms / 1000,
-                max_queue=settings.max_queue,
+                # A recording's windows take no request's place.
+                max_queue=settings.max_queue + settings.max_timelines * long.MAX_WINDOWS,
                 max_queue_cost=settings.max_queue_seconds,
             ),
             set_up=captioner.warm_up,
@@ -58,6 +64,7 @@ class Engine:
         )
         self._accepted = 0
         self._accepted_bytes = 0
+        self._recordings = 0
         self._drain_began: float | None = None
         observer.model(
             captioner.name, captioner.revision, str(captioner.device), dtype_name(captioner.dtype)
@@ -85,7 +92,11 @@ class Engine:
     @property
     def drained(self) -> bool:
         """Whether nothing accepted is left to answer, or the time for it is over."""
-        return self._drain_began is not None and (self._accepted == 0 or self._drain_left_s() == 0)
+        return self._drain_began is not None and (self._idle or self._drain_left_s() == 0)
+
+    @property
+    def _idle(self) -> bool:
+        return self._accepted == 0 and self._recordings == 0
 
     @property
     def died(self) -> bool:
@@ -96,7 +107,7 @@ class Engine:
         """Work off the queue or, past the drain limit, fail it; True if nothing is left over."""
         self.begin_drain()
         limit_s = self._drain_left_s()
-        idle = self._accepted == 0
+        idle = self._idle
         return await asyncio.to_thread(self._batcher.close, limit_s) and idle
 
     async def stop(self) -> None:
@@ -151,6 +162,23 @@ class Engine:
             self._accepted -= 1
             self._accepted_bytes -= size
 
+    @contextmanager
+    def admit_recording(self) -> Iterator[None]:
+        """Hold a long recording's place, as ``admit`` does a request's.
+
+        Its body is not counted: it lies on a disk.
+        """
+        self.check()
+        if self._recordings >= self._settings.max_timelines:
+            raise QueueFull(
+                "as many long recordings are being heard as may be; try again later", RECORDING_S
+            )
+        self._recordings += 1
+        try:
+            yield
+        finally:
+            self._recordings -= 1
+
     async def answer(
         self,
         files: Mapping[str, BinaryIO],
@@ -195,6 +223,44 @@ class Engine:
             },
             work.batch_size,
         )
+
+    async def timeline(
+        self, file: BinaryIO, options: GenerationOptions
+    ) -> AsyncGenerator[long.Item]:
+        """Say what is heard when in a recording, a file on a disk; to be closed (``aclosing``).
+
+        It waits for its turn as long as it takes. Raises AudioError, OptionsError, Closed,
+        WorkerDied or DeviceFailed. Closing or cancelling stops the work.
+        """
+        self.captioner.check(options)
+        if not self.captioner.labels:
+            raise OptionsError("this checkpoint knows no kinds of sound: serve one that does")
+        limits = DecodeLimits(self._settings.max_timeline_seconds)
+        blocks = recording.blocks(file, self.captioner.sample_rate, limits)
+        async with (
+            aclosing(blocks),
+            aclosing(
+                long.listen(blocks, long.Ear(self.captioner, self._batcher, options))
+            ) as items,
+        ):
+            async for item in items:
+                yield item
+
+    async def compare(
+        self, files: Mapping[str, BinaryIO], options: GenerationOptions
+    ) -> Comparison:
+        """Say what is heard when in two long recordings, and in which alone; as ``timeline``."""
+        timelines = {}
+        for name, file in files.items():
+            try:
+                async with aclosing(self.timeline(file, options)) as items:
+                    heard = [item async for item in items]
+            except AudioError as error:
+                raise type(error)(f"{name}: {error}") from error
+            entries = [item for item in heard if isinstance(item, long.Entry)]
+            (whole,) = (item for item in heard if isinstance(item, long.Whole))
+            timelines[name] = Timeline(entries, whole)
+        return Comparison(timelines)
 
     def _prepare(self, name: str, file: BinaryIO) -> Prepared:
         data = file.read()

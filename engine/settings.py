@@ -27,6 +27,8 @@ class EngineSettings:
     max_queue_seconds: float = 3600
     max_queue_mb: float = 1024
     max_audio_seconds: float = 60
+    max_timeline_seconds: float = 14_400
+    max_timelines: int = 2
     request_timeout_s: float = 30
     decode_workers: int = field(default_factory=cores)
     cache_mb: float = 256

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from engine.cache import CachedClip, EncoderCache
 from engine.errors import DeviceFailed
@@ -29,6 +30,8 @@ class AnyCaptioner(Protocol):
     sample_rate: int
     frame_s: float
     card: dict[str, object]
+    labels: tuple[str, ...]
+    """The kinds of sound that it knows; none without an event head."""
     defaults: GenerationOptions
     """What holds where a request says nothing; none of it None."""
 
@@ -46,6 +49,9 @@ class AnyCaptioner(Protocol):
     ) -> list[Description]:
         """Generate one batch; None asks for a plain caption."""
 
+    def events(self, clip: Encoded) -> Tensor:
+        """[T, K] on the CPU: the probability of each label in each frame; model thread only."""
+
     def warm_up(self) -> None:
         """Pay first-call costs, and take its threads; model thread only."""
 
@@ -57,14 +63,17 @@ class Prepared:
     key: bytes
     source: SourceInfo
     content: Waveform | Encoded
+    passing: bool = False
+    """Whether it will not come again: it is not kept."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One request: a clip to caption, or an input and a reference."""
+    """One request: a clip to caption, or an input and a reference; or clips to be heard only."""
 
     clips: tuple[Prepared, ...]
-    options: GenerationOptions
+    options: GenerationOptions | None
+    """None: what the clips are is ``Work.heard``, and nothing is described."""
     both: bool
     queued_at: float
 
@@ -77,6 +86,15 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """The frames of a clip, and what is heard in them."""
+
+    encoded: Encoded
+    events: Tensor
+    """[T, K] on the CPU."""
+
+
+@dataclass(frozen=True)
 class Work:
     """What the model thread made of a job; seconds."""
 
@@ -85,6 +103,8 @@ class Work:
     encode_s: float
     generate_s: float
     batch_size: int
+    heard: tuple[Heard, ...] = ()
+    """The clips of a job without options."""
 
 
 class Worker:
@@ -112,9 +132,14 @@ class Worker:
         encode_s = time.monotonic() - began
 
         groups: dict[GenerationOptions, list[int]] = {}
-        for index, job in enumerate(jobs):
-            groups.setdefault(job.options, []).append(index)
         results: dict[int, Work] = {}
+        for index, job in enumerate(jobs):
+            if job.options is not None:
+                groups.setdefault(job.options, []).append(index)
+                continue
+            heard = tuple(Heard(clip, self._captioner.events(clip)) for clip in encoded[index])
+            queue_s = began - job.queued_at
+            results[index] = Work([], queue_s, encode_s, 0.0, len(clips), heard)
         for options, members in groups.items():
             flat = self._captioner.describe([p for i in members for p in pairs[i]], options)
             generate_s = time.monotonic() - began - encode_s
@@ -142,7 +167,8 @@ class Worker:
         encoded = self._captioner.encode(waveforms) if waveforms else []
         for clip, frames in zip(waiting, encoded, strict=True):
             known[clip.key] = frames
-            self._cache.put(clip.key, CachedClip(clip.source, frames))
+            if not clip.passing:
+                self._cache.put(clip.key, CachedClip(clip.source, frames))
         self._observer.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
 

@@ -37,7 +37,7 @@ def create_app(settings: Settings, captioner: AnyCaptioner) -> FastAPI:
     """The whole service around a loaded captioner; its threads live as long as its lifespan.
 
     The lifespan does not wait for the warm-up: until it is done ``/livez`` answers 200 and
-    ``/readyz``, ``/caption`` and ``/difference`` answer 503.
+    ``/readyz`` and the routes that compute answer 503.
     """
     metrics = Metrics()
     metrics.watch("queue_limit", lambda: settings.max_queue)

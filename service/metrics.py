@@ -22,7 +22,7 @@ from service.problems import CLIENT_GONE
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 _CLIPS = (1, 2, 4, 8, 16, 32, 64, 128)
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-INFERENCE = ("/caption", "/difference")
+INFERENCE = ("/caption", "/difference", "/timeline")
 
 
 class Metrics:

@@ -88,6 +88,22 @@ class Settings(BaseSettings):
     max_audio_seconds: float = Field(
         EngineSettings.max_audio_seconds, gt=0, description="Longest clip in seconds."
     )
+    max_timeline_seconds: float = Field(
+        EngineSettings.max_timeline_seconds,
+        gt=0,
+        description="Longest recording of a timeline, or of a difference by timelines, in seconds.",
+    )
+    max_timeline_mb: float = Field(
+        4096,
+        gt=0,
+        description="Largest body in MiB with long recordings, which lie on disk, in TMPDIR.",
+    )
+    max_timelines: int = Field(
+        EngineSettings.max_timelines,
+        ge=1,
+        description="Most timelines worked on at a time, each decoded by a process of its own; "
+        "above it, 429.",
+    )
     request_timeout_s: float = Field(
         EngineSettings.request_timeout_s,
         gt=0,
@@ -152,6 +168,11 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """Largest request body in bytes."""
         return int(self.max_upload_mb * MIB)
+
+    @property
+    def max_timeline_bytes(self) -> int:
+        """The same of a request for a timeline."""
+        return int(self.max_timeline_mb * MIB)
 
     @property
     def engine(self) -> EngineSettings:

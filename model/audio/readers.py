@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -64,6 +64,8 @@ class Losses:
     """Of sound that could not be decoded."""
     notes: list[str] = field(default_factory=list)
     """What else whoever sent the file should know, a sentence each."""
+    promised_s: float | None = None
+    """How long FFmpeg takes the file to be, by its headers or its size."""
 
 
 _LIBSNDFILE_ERRORS: dict[int, type[AudioError]] = {
@@ -113,10 +115,10 @@ class _Seekable(io.BytesIO):
         return self.tell()
 
 
-def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Block]:
+def read_with_ffmpeg(file: BinaryIO, demuxer: str, losses: Losses) -> Generator[Block]:
     """Decode the best sound track of a file of FFmpeg's kind ``demuxer``, frame by frame.
 
-    FFmpeg is given the bytes, the one demuxer and no protocol: it can open nothing else. A packet
+    FFmpeg is given the file, the one demuxer and no protocol: it can open nothing else. A packet
     that cannot be decoded is passed over, and its length is a loss.
 
     Raises:
@@ -127,7 +129,7 @@ def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Blo
     _cap_ffmpeg_allocations()
     try:
         with av.open(
-            io.BytesIO(data),
+            file,
             mode="r",
             format=demuxer,
             container_options=options,
@@ -144,11 +146,19 @@ def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Blo
                 )
             if (tracks := len(container.streams.audio)) > 1:
                 losses.notes.append(f"Of {tracks} sound tracks, one is heard.")
+            losses.promised_s = _promised(container, stream)
             yield from _decode(container, stream, losses)
     except av.FFmpegError as error:
         raise CorruptAudio(
             f"The file is damaged or cut short: {error.strerror}. Send it again, or as WAV or FLAC."
         ) from error
+
+
+def _promised(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
+    """In seconds."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
 
 
 def _decode(
@@ -165,29 +175,36 @@ def _decode(
     clock: float | None = None
     run: list[av.AudioFrame] = []  # a block each would cost more than to decode them
     held = 0
-    for packet in container.demux(stream):
-        try:
-            decoded = packet.decode()
-        except av.FFmpegError:  # which one depends on the decoder
-            if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
-                yield from _join(run)
-                run, held = [], 0
-                yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
+    try:
+        for packet in container.demux(stream):
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:  # which one depends on the decoder
+                if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
+                    if run:
+                        yield joined(run)
+                    run, held = [], 0
+                    yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
+                    continue
+                failed += (packet.duration or 0) * (packet.time_base or 0)
                 continue
-            failed += (packet.duration or 0) * (packet.time_base or 0)
-            continue
-        for frame in decoded:
-            if clocked and frame.time is not None:
-                if clock is not None and frame.time - clock > longest:
-                    gaps += frame.time - clock
-                clock = frame.time + frame.samples / frame.sample_rate
-            if run and (held >= BLOCK_SAMPLES or _kind(frame) != _kind(run[0])):
-                yield from _join(run)
-                run, held = [], 0
-            run.append(frame)
-            held += frame.samples * frame.layout.nb_channels
-            heard += Fraction(frame.samples, frame.sample_rate)
-    yield from _join(run)
+            for frame in decoded:
+                if clocked and frame.time is not None:
+                    if clock is not None and frame.time - clock > longest:
+                        gaps += frame.time - clock
+                    clock = frame.time + frame.samples / frame.sample_rate
+                if run and (held >= BLOCK_SAMPLES or _kind(frame) != _kind(run[0])):
+                    yield joined(run)
+                    run, held = [], 0
+                run.append(frame)
+                held += frame.samples * frame.layout.nb_channels
+                heard += Fraction(frame.samples, frame.sample_rate)
+    except av.FFmpegError:
+        if run:  # what could be read
+            yield joined(run)
+        raise
+    if run:
+        yield joined(run)
     if codec == "flac" and stream.duration and stream.time_base:
         failed = max(failed, stream.duration * stream.time_base - heard)
     losses.seconds += float(failed)
@@ -216,10 +233,8 @@ def _kind(frame: av.AudioFrame) -> tuple[int, str, int]:
     return frame.sample_rate, frame.format.name, frame.layout.nb_channels
 
 
-def _join(frames: list[av.AudioFrame]) -> Iterator[Block]:
-    """One block of frames of one kind, in any of FFmpeg's sample formats; none of none."""
-    if not frames:
-        return
+def joined(frames: Sequence[av.AudioFrame]) -> Block:
+    """One block of frames of one kind, in any of FFmpeg's sample formats."""
     rate, name, channels = _kind(frames[0])
     planar = frames[0].format.is_planar
     kind = np.dtype(_NUMPY_KINDS[name.removesuffix("p")])
@@ -241,4 +256,4 @@ def _join(frames: list[av.AudioFrame]) -> Iterator[Block]:
         floats = floats / np.float32(128) - np.float32(1)
     elif kind.kind == "i":
         floats = floats / np.float32(1 << 8 * kind.itemsize - 1)
-    yield rate, floats
+    return rate, floats

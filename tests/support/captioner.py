@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from model import errors
 from model.audio import Decode, DecodeLimits, decode
@@ -46,6 +47,7 @@ class FakeCaptioner:
     sample_rate = RATE
     frame_s = 0.5
     card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
+    labels: tuple[str, ...] = ()
     defaults = GenerationOptions(OWN_BEAMS, 1, 60)
 
     def __init__(self) -> None:
@@ -97,6 +99,9 @@ class FakeCaptioner:
         self.threads.add(threading.current_thread().name)
         self.described.append((len(pairs), options))
         return [self._describe(options, *pair) for pair in pairs]
+
+    def events(self, _: Encoded) -> Tensor:
+        raise AssertionError("it knows no kinds of sound")
 
     def warm_up(self) -> None:
         self.threads.add(threading.current_thread().name)
