@@ -109,13 +109,19 @@ async def problem_response(request: Request, error: Exception) -> JSONResponse:
     else:
         known = problem_type(error)
         record.problem = known.slug
-        if known is TABLE[Exception]:
-            _log.error("request %s failed", record.id, exc_info=error)
-        problem = _problem(known, _detail(error, known), record.id)
+        problem = problem_of(error, record.id)
         headers = _headers(error, known)
     return JSONResponse(
         problem.model_dump(), problem.status, headers=headers, media_type=MEDIA_TYPE
     )
+
+
+def problem_of(error: Exception, request_id: str) -> Problem:
+    """What a request is told of an error by the table; what is not in it is logged."""
+    known = problem_type(error)
+    if known is TABLE[Exception]:
+        _log.error("request %s failed", request_id, exc_info=error)
+    return _problem(known, _detail(error, known), request_id)
 
 
 def responses(kinds: Collection[type[Exception]]) -> dict[int | str, dict[str, object]]:

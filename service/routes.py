@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import platform
 import time
 from collections.abc import Callable, Collection, Coroutine
@@ -21,8 +20,9 @@ from engine.engine import Engine, before, dtype_name
 from engine.errors import NotReady, WorkerDied
 from model.types import GenerationOptions
 from service import examples, problems, schemas
-from service.errors import Unauthorized
 from service.forms import CaptionForm, DifferenceForm, Form
+from service.keys import check_keys
+from service.listening import PATH, listen
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
@@ -55,6 +55,7 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
         response_model_exclude_unset=True,
     )(difference)
     app.include_router(inference)
+    app.add_api_websocket_route(PATH, listen)
 
     operations = APIRouter(tags=["operations"])
 
@@ -166,12 +167,7 @@ async def require_key(
     header: Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
 ) -> None:
     """Let a request pass that brings a key."""
-    settings: Settings = request.app.state.settings
-    given = [key.encode() for key in (bearer.credentials if bearer else None, header) if key]
-    keys = [key.get_secret_value().encode() for key in settings.api_keys]
-    # All pairs are compared, so that the time does not tell which key came close.
-    if sum(hmac.compare_digest(key, one) for key in keys for one in given) == 0:
-        raise Unauthorized
+    check_keys(request.app.state.settings, [bearer.credentials if bearer else None, header])
 
 
 # -- operations -------------------------------------------------------------------------------

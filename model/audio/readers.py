@@ -174,7 +174,7 @@ def _decode(
                     gaps += frame.time - clock
                 clock = frame.time + float(seconds)
             heard += seconds
-            yield frame.sample_rate, _to_float(frame)
+            yield frame.sample_rate, to_float(frame)
     if codec == "flac" and stream.duration and stream.time_base:
         failed = max(failed, stream.duration * stream.time_base - heard)
     losses.seconds += float(failed)
@@ -198,7 +198,7 @@ _NUMPY_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 """FFmpeg's sample formats, packed or planar."""
 
 
-def _to_float(frame: av.AudioFrame) -> Samples:
+def to_float(frame: av.AudioFrame) -> Samples:
     """Samples [S, C] of a frame in any of FFmpeg's sample formats."""
     channels = frame.layout.nb_channels
     planar = frame.format.is_planar
