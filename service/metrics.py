@@ -99,11 +99,13 @@ class Metrics:
             registry=registry,
         )
         self._windows = Counter(
-            "windows", "Windows of streams that were heard.", (), prefix, registry=registry
+            "stream_windows", "Windows of streams that were heard.", (), prefix, registry=registry
         )
-        self._events = Counter("events", "Events told of streams.", (), prefix, registry=registry)
+        self._events = Counter(
+            "stream_events", "Events told of streams.", (), prefix, registry=registry
+        )
         self._lag = Histogram(
-            "lag_seconds",
+            "stream_lag_seconds",
             "From when the last sound of a window came to when it was known whether it is news.",
             (),
             prefix,
@@ -111,7 +113,7 @@ class Metrics:
             buckets=_SECONDS,
         )
         self._reconnections = Counter(
-            "reconnections",
+            "stream_reconnections",
             "Times that a source that had broken was heard again.",
             (),
             prefix,

@@ -61,9 +61,9 @@ def answers(connection: Connection) -> tuple[list[dict[str, Any]], int]:
     try:
         while True:
             found.append(json.loads(connection.recv(timeout=WAIT_S)))
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        return found, closed.rcvd.code
+    except ConnectionClosed:
+        assert connection.close_code is not None
+        return found, connection.close_code
 
 
 def send_in_pieces(connection: Connection, data: bytes) -> None:
@@ -102,16 +102,16 @@ def test_what_is_left_at_the_end_is_heard(port: int) -> None:
 
 def test_streams_are_counted(port: int) -> None:
     def heard() -> Sequence[float]:
-        return [metric(port, name) for name in ("windows_total", "lag_seconds_count")]
+        return [metric(port, name) for name in ("stream_windows_total", "stream_lag_seconds_count")]
 
-    before, told = heard(), metric(port, "events_total")
+    before, told = heard(), metric(port, "stream_events_total")
     with opened(port) as connection:
         assert metric(port, "streams") >= 0
         send_in_pieces(connection, pcm((0, 20), (0.5, 5)))
         connection.send("end")
         found, _ = answers(connection)
     assert all(now > then for now, then in zip(heard(), before, strict=True))
-    assert metric(port, "events_total") - told == len(found) - 1
+    assert metric(port, "stream_events_total") - told == len(found) - 1
     eventually(lambda: metric(port, "streams") == 0)
 
 
