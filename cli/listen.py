@@ -67,10 +67,17 @@ async def _hear(
     last: Piece | None = None
     resample: LiveResampler | None = None
     broke = False
-    async for piece in pieces(source, lambda fault: warn(f"{fault}; it is opened again")):
-        if last and (piece is None or piece.rate != last.rate):
+
+    async def end() -> None:
+        if last and resample:
+            async for event in listener.hear(resample.end(), last.at, last.arrived):
+                deliver(event)
             async for event in listener.end(last.at, last.arrived):
                 deliver(event)
+
+    async for piece in pieces(source, lambda fault: warn(f"{fault}; it is opened again")):
+        if piece is None or (last and piece.rate != last.rate):
+            await end()
             resample = None
         if piece is None:
             broke = True
@@ -82,6 +89,4 @@ async def _hear(
         last = piece
         async for event in listener.hear(resample(piece.samples), piece.at, piece.arrived):
             deliver(event)
-    if last:
-        async for event in listener.end(last.at, last.arrived):
-            deliver(event)
+    await end()

@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -33,9 +34,10 @@ class Outbox:
     """A bounded queue of events in a SQLite file, which one process has at a time."""
 
     def __init__(self, path: Path, most: int = MAX_WAITING) -> None:
-        """Raises AudiodiffError if the file cannot be had."""
+        """Every method raises AudiodiffError if the file cannot be had, read or written."""
+        self._path = path
         self._most = most
-        try:
+        with self._explained():
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute(
@@ -44,42 +46,50 @@ class Outbox:
             )
             self._db.execute("BEGIN EXCLUSIVE")  # what is locked once stays locked
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise AudiodiffError(
-                f"{path}: {error}; name a file with --outbox that no other process has"
-            ) from error
 
     def put(self, key: str, body: bytes) -> int:
         """Keep an event; when this returns it is on disk. How many others were given up for it."""
-        self._db.execute("BEGIN")
-        self._db.execute("INSERT INTO events (id, body) VALUES (?, ?)", (key, body))
-        given_up = self._db.execute(
-            "DELETE FROM events WHERE number NOT IN "
-            "(SELECT number FROM events ORDER BY number DESC LIMIT ?)",
-            (self._most,),
-        ).rowcount
-        self._db.execute("COMMIT")
-        return given_up
+        with self._explained(), self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("INSERT INTO events (id, body) VALUES (?, ?)", (key, body))
+            return self._db.execute(
+                "DELETE FROM events WHERE number NOT IN "
+                "(SELECT number FROM events ORDER BY number DESC LIMIT ?)",
+                (self._most,),
+            ).rowcount
 
     def oldest(self) -> tuple[int, str, bytes] | None:
         """Number, key and body of the event that has waited longest."""
-        row: tuple[int, str, bytes] | None = self._db.execute(
-            "SELECT number, id, body FROM events ORDER BY number LIMIT 1"
-        ).fetchone()
-        return row
+        with self._explained():
+            row: tuple[int, str, bytes] | None = self._db.execute(
+                "SELECT number, id, body FROM events ORDER BY number LIMIT 1"
+            ).fetchone()
+            return row
 
     def remove(self, number: int) -> None:
         """It need not be sent any more."""
-        self._db.execute("DELETE FROM events WHERE number = ?", (number,))
+        with self._explained():
+            self._db.execute("DELETE FROM events WHERE number = ?", (number,))
 
     def __len__(self) -> int:
         """Events that wait."""
-        count: int = self._db.execute("SELECT count(*) FROM events").fetchone()[0]
-        return count
+        with self._explained():
+            count: int = self._db.execute("SELECT count(*) FROM events").fetchone()[0]
+            return count
 
     def close(self) -> None:
         """Let the file go."""
         self._db.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise AudiodiffError(
+                f"{self._path}: {error}; name a file with --outbox that can be written and that no "
+                "other process has"
+            ) from error
 
 
 class Webhook:

@@ -101,6 +101,8 @@ async def _events(
         message = await _receive(socket, settings, "no sound came in time; send it as it comes")
         now = time.time(), time.monotonic()
         if message.get("text") == END:
+            async for event in listener.hear(resample.end(), *now):
+                yield event
             async for event in listener.end(*now):
                 yield event
             return

@@ -15,7 +15,7 @@ from pathlib import Path
 from cli.outbox import Outbox, Webhook
 
 EVERY_S = 5.0
-FAILING = 10
+FAILING = 3
 """Of the first requests once it is back, that it answers with 503."""
 
 

@@ -33,9 +33,17 @@ class LiveResampler:
         """[S, C] -> [S'] in [-1, 1]. Raises CorruptAudio for samples that are NaN or infinite."""
         if not np.isfinite(block).all():
             raise CorruptAudio("There are samples that are NaN or infinite. Send finite ones.")
-        mono = block.clip(-1.0, 1.0).mean(axis=1, dtype=np.float32)
-        resampled = self._stream.resample_chunk(mono) if self._stream else mono
-        return np.clip(resampled, -1.0, 1.0)  # type: ignore[no-any-return, unused-ignore]
+        return self._resampled(block.clip(-1.0, 1.0).mean(axis=1, dtype=np.float32))
+
+    def end(self) -> Samples:
+        """[S']: what was held back; nothing may follow."""
+        return self._resampled(np.zeros(0, np.float32), last=True)
+
+    def _resampled(self, mono: Samples, *, last: bool = False) -> Samples:
+        if self._stream is None:
+            return mono
+        resampled: Samples = self._stream.resample_chunk(mono, last=last)
+        return resampled.clip(-1.0, 1.0)
 
 
 def from_pcm(data: bytes, kind: str, channels: int) -> Samples:

@@ -116,12 +116,11 @@ def test_the_end_of_a_stream_is_heard() -> None:
 def test_streams_share_batches_and_know_nothing_of_each_other() -> None:
     async def test(engine: Engine, captioner: StreamCaptioner) -> None:
         streams = [
-            heard(Listener(engine, 30, OPTIONS), sound((0, 20), (0.25, 3), (0, 5)))
-            for _ in range(3)
-        ] + [heard(Listener(engine, 30, OPTIONS), sound((0.25, 20), (0, 3)))]
+            heard(Listener(engine, 30, OPTIONS), sound((0, 20), (0.3, 3), (0, 5))) for _ in range(3)
+        ] + [heard(Listener(engine, 30, OPTIONS), sound((0.3, 20), (0, 3)))]
         found = await asyncio.gather(*streams)
         assert [[event.caption.text for event in events] for events in found] == [
-            *[["sound 0.25 begins"]] * 3,
+            *[["sound 0.3 begins"]] * 3,
             ["sound 0 begins"],
         ]
         assert max(sizes[0] for sizes in captioner.encoded) > 1

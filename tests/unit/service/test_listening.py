@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,12 @@ def metric(port: int, name: str, **labels: str) -> float:
         return client.metric(name, **labels)
 
 
-def opened(port: int, start: object = START, **options: Any) -> Connection:
+@contextmanager
+def opened(port: int, start: object = START, **options: Any) -> Iterator[Connection]:
     """A connection on which the first message was sent."""
-    connection = connect(f"ws://127.0.0.1:{port}/listen", open_timeout=WAIT_S, **options)
-    connection.send(start if isinstance(start, bytes | str) else json.dumps(start))
-    return connection
+    with connect(f"ws://127.0.0.1:{port}/listen", open_timeout=WAIT_S, **options) as connection:
+        connection.send(start if isinstance(start, bytes | str) else json.dumps(start))
+        yield connection
 
 
 def pcm(*parts: tuple[float, float]) -> bytes:
