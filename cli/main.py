@@ -1,4 +1,4 @@
-"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``timeline`` and others.
+"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``listen`` and others.
 
 Heavy modules are imported by the commands that need them, so that ``--help`` answers at once.
 """
@@ -11,13 +11,15 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from cli import options, terminal
+from engine.settings import BACKGROUND_S
 from model.errors import AudiodiffError, OptionsError
 from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions
 from service.settings import BUNDLED, Settings, misspelt
@@ -33,6 +35,7 @@ _PLACE = ("model", "device", "dtype", "runtime", "compile_cache")
 LOCAL = (*_PLACE, "max_audio_seconds")
 LOCAL_LONG = (*_PLACE, "max_timeline_seconds")
 """Settings of a model that runs here: on clips, on long recordings."""
+SECRET = "AUDIODIFF_WEBHOOK_SECRET"
 SEARCH = {
     "num_beams": f"Beam width, 1 to {MAX_BEAMS}; 1 is greedy. Default: the checkpoint's.",
     "num_captions": "Captions wanted, best first: 1 (the default) to the beam width.",
@@ -150,6 +153,35 @@ def _timeline(args: argparse.Namespace) -> int:
         args.parser.error("--output: choose --format json, vtt or srt")
     form = Form(args.format, args.output, args.sentence_case)
     return asyncio.run(timelines(paths, _model(args, LOCAL_LONG), form))
+
+
+def _listen(args: argparse.Namespace) -> int:
+    from cli.sources import source
+
+    where = source(args.source, args.rate, args.channels, fast=args.fast)
+    settings = options.settings(args)
+    for warning in misspelt(also=[SECRET, "AUDIODIFF_API_KEY"]):
+        _warn(warning)
+    from cli.listen import listen
+    from cli.outbox import Outbox, Webhook
+    from engine.engine import Engine
+    from engine.listener import Listener
+    from service.metrics import Metrics
+
+    with ExitStack() as stack:
+        webhook = None
+        if args.post is not None:
+            outbox = stack.enter_context(closing(Outbox(args.outbox)))
+            webhook = Webhook(outbox, args.post, os.environ.get(SECRET) or None, _warn)
+        output = sys.stdout
+        if args.output is not None:
+            output = stack.enter_context(args.output.open("a", encoding="utf-8"))
+        metrics = Metrics()
+        if args.metrics_port is not None:
+            metrics.serve(args.metrics_port)
+        engine = Engine(replace(settings.engine, decode_workers=1), _load(settings), metrics)
+        listener = Listener(engine, args.background, GenerationOptions())
+        return asyncio.run(listen(where, listener, engine, metrics, output, webhook, _warn))
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -290,6 +322,15 @@ def _parser() -> argparse.ArgumentParser:
         "there. Default: the standard output.",
     )
     _add_model(timeline, ("num_beams", "max_new_tokens"), LOCAL_LONG)
+    listen = command(
+        "listen",
+        _listen,
+        "Say what is heard that the last minutes' background had not, in lines of JSON.",
+        "Each line has: id, time, start_s (seconds of sound before it), caption, score, novelty "
+        "(0 to 1), sounds, source. Exit status: 0 when the source ended, 1 if it cannot be read or "
+        "if events are left to be sent, 2 for wrong usage.",
+    )
+    _add_listen(listen)
 
     fetch = command(
         "fetch",
@@ -323,6 +364,67 @@ def _parser() -> argparse.ArgumentParser:
         help="Folder to write to; made if it is not there. Default: %(default)s.",
     )
     return parser
+
+
+def _add_listen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default="mic",
+        metavar="SOURCE",
+        help="mic (the default), a file, which is played in real time, - for a pipe, a URL that "
+        "FFmpeg opens (rtsp, http, ...), or a device, as alsa:hw:1. URLs and devices are opened "
+        "again when they end or break.",
+    )
+    parser.add_argument(
+        "--background",
+        type=float,
+        default=BACKGROUND_S,
+        metavar="SECONDS",
+        help="What was heard so long ago or less is no news. Default: %(default)g.",
+    )
+    parser.add_argument(
+        "--rate",
+        type=int,
+        metavar="HERTZ",
+        help="Standard input is raw samples of 16 bits, little-endian, at this rate; else it is a "
+        "file of any format, as WAV.",
+    )
+    parser.add_argument(
+        "--channels",
+        type=int,
+        default=1,
+        metavar="N",
+        help="Channels of raw samples, interleaved. Default: %(default)d.",
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="Take a file as fast as the model does."
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="Append the lines to this file instead of printing them.",
+    )
+    parser.add_argument(
+        "--post",
+        metavar="URL",
+        help="POST each event there too, until it is taken; signed if " + SECRET + " is set.",
+    )
+    parser.add_argument(
+        "--outbox",
+        type=Path,
+        default=Path("audiodiff-outbox.sqlite"),
+        metavar="FILE",
+        help="Where events wait that are to be posted. Default: %(default)s.",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="Answer Prometheus on this port of 127.0.0.1.",
+    )
+    options.add(parser, _PLACE)
 
 
 def _add_inference(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from model.types import (
     MAX_NEW_TOKENS,
     Caption,
     Description,
+    Difference,
     Encoded,
     GenerationOptions,
     Segment,
@@ -154,14 +155,7 @@ class Captioner:
 
         One generation batch. Raises OptionsError if the options cannot be met.
         """
-        clips = Encoded.join([clip for clip, _ in pairs])
-        references = [reference for _, reference in pairs if reference is not None]
-        rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
-        left = self.model.compare(
-            clips,
-            Encoded.join(references) if references else clips.take([]),
-            torch.tensor(rows, dtype=torch.long, device=self.device),
-        )
+        left = self._compare(pairs)
         how = self._search(options)
         found = self.model.decoder.generate(left, **how)
         most, longest = self._most(options), how["max_new_tokens"]
@@ -174,6 +168,12 @@ class Captioner:
             )
             for row, (clip, reference) in enumerate(pairs)
         ]
+
+    @torch.inference_mode()
+    def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
+        """The sounds that each clip has and its reference has not, without a sentence."""
+        left = self._compare(pairs)
+        return [self._sounds(left.events, row, clip) for row, (clip, _) in enumerate(pairs)]
 
     def check(self, options: GenerationOptions) -> None:
         """Raise OptionsError if the options cannot be met."""
@@ -210,6 +210,16 @@ class Captioner:
         clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])
+
+    def _compare(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
+        clips = Encoded.join([clip for clip, _ in pairs])
+        references = [reference for _, reference in pairs if reference is not None]
+        rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
+        return self.model.compare(
+            clips,
+            Encoded.join(references) if references else clips.take([]),
+            torch.tensor(rows, dtype=torch.long, device=self.device),
+        )
 
     def _silence(self, seconds: int) -> Waveform:
         source = SourceInfo(float(seconds), self.sample_rate, 1, "wav")

@@ -6,11 +6,12 @@ Everything here runs on the event loop, but ``_prepare`` on the decode pool.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import torch
 
@@ -23,11 +24,15 @@ from engine.decoders import Decoders
 from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
 from engine.observer import Observer
 from engine.settings import MIB, EngineSettings
-from engine.worker import AnyCaptioner, Job, Prepared, Work, Worker
+from engine.stream import HeardWindow
+from engine.worker import AnyCaptioner, Job, Prepared, StreamWindow, Work, Worker
 from model.audio import DecodeLimits
 from model.errors import AudioError, EmptyAudio, OptionsError
-from model.types import GenerationOptions
+from model.types import Description, Encoded, GenerationOptions, SourceInfo
 
+T = TypeVar("T")
+STREAM_RETRY_S = 30.0
+"""Streams last; who finds no place for one need not ask at once again."""
 RECORDING_S = 30.0
 """After so long, who may send no long recording now is to ask again."""
 
@@ -40,6 +45,7 @@ class Engine:
     ) -> None:
         self._settings = settings
         self.captioner = captioner
+        self.observer = observer
         longest_s = settings.max_audio_seconds
         self._decode_limits = DecodeLimits(longest_s, max_cpu_s=5 + longest_s / 20)
         self._decoders = Decoders(settings.decode_workers)
@@ -49,14 +55,16 @@ class Engine:
             settings.decode_workers, "decode", initializer=torch.set_num_threads, initargs=(1,)
         )
         self._cache = EncoderCache(int(settings.cache_mb * MIB), captioner.revision)
-        self._batcher: Batcher[Job, Work] = Batcher(
+        self._batcher: Batcher[Job | StreamWindow, Work | HeardWindow] = Batcher(
             Worker(captioner, self._cache, observer).run,
             Limits(
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
                 max_wait_s=settings.max_wait_ms / 1000,
-                # A recording's windows take no request's place.
-                max_queue=settings.max_queue + settings.max_timelines * long.MAX_WINDOWS,
+                # Neither a recording's windows nor a stream's take a request's place.
+                max_queue=settings.max_queue
+                + settings.max_timelines * long.MAX_WINDOWS
+                + settings.max_streams,
                 max_queue_cost=settings.max_queue_seconds,
             ),
             set_up=captioner.warm_up,
@@ -65,6 +73,7 @@ class Engine:
         self._accepted = 0
         self._accepted_bytes = 0
         self._recordings = 0
+        self._streams = 0
         self._drain_began: float | None = None
         observer.model(
             captioner.name, captioner.revision, str(captioner.device), dtype_name(captioner.dtype)
@@ -74,6 +83,7 @@ class Engine:
         observer.watch("model_ready", lambda: float(self.trouble() is None))
         observer.watch("device_memory_bytes", self._device_memory)
         observer.watch("decoders_ready", lambda: self._decoders.ready)
+        observer.watch("streams", lambda: self._streams)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -210,6 +220,7 @@ class Engine:
             deadline=deadline,
         )
         work = await _result(future, deadline)
+        assert isinstance(work, Work)
         return Answer(
             {field: clip.source for field, clip in zip(files, clips, strict=True)},
             work.descriptions,
@@ -262,6 +273,52 @@ class Engine:
             timelines[name] = Timeline(entries, whole)
         return Comparison(timelines)
 
+    @contextmanager
+    def streaming(self) -> Iterator[None]:
+        """Hold a place for a stream while it lasts. Raises WorkerDied, NotReady or QueueFull."""
+        self.check()
+        if self._streams >= self._settings.max_streams:
+            raise QueueFull("as many streams are open as may be; try again later", STREAM_RETRY_S)
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+    async def hear(self, window: StreamWindow, deadline: float) -> HeardWindow:
+        """What a window of a stream has that its background has not, without a sentence.
+
+        Raises as ``answer`` does.
+        """
+        length = window.clip.duration_s
+        future = self._batcher.submit(window, length=length, count=1, deadline=deadline)
+        heard = await _result(future, deadline)
+        assert isinstance(heard, HeardWindow)
+        return heard
+
+    async def tell(
+        self,
+        clip: Encoded,
+        background: Encoded,
+        source: SourceInfo,
+        options: GenerationOptions,
+        deadline: float,
+    ) -> Description:
+        """The sentence for what a window has that its background has not. Raises as ``answer``."""
+        # Keys of nothing: what a stream holds is in no other's place, and in no cache.
+        clips = tuple(
+            Prepared(secrets.token_bytes(16), source, frames) for frames in (clip, background)
+        )
+        future = self._batcher.submit(
+            Job(clips, options, False, time.monotonic()),
+            length=source.duration_s,
+            count=2,
+            deadline=deadline,
+        )
+        work = await _result(future, deadline)
+        assert isinstance(work, Work)
+        return work.descriptions[0]
+
     def _prepare(self, name: str, file: BinaryIO) -> Prepared:
         data = file.read()
         if not data:
@@ -295,7 +352,7 @@ async def before(deadline: float, message: str) -> AsyncIterator[None]:
         raise DeadlinePassed(message) from error
 
 
-async def _result(future: Future[Work], deadline: float) -> Work:
+async def _result(future: Future[T], deadline: float) -> T:
     """Wait for a result; past the deadline withdraw what the model has not begun."""
     waiter = asyncio.wrap_future(future)
     try:

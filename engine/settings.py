@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 
 MIB = 2**20
+BACKGROUND_S, MIN_BACKGROUND_S, MAX_BACKGROUND_S = 120.0, 15.0, 3600.0
+"""How far back a stream's background reaches: as a rule, at least, and at most."""
 
 
 def cores() -> int:
@@ -32,4 +34,5 @@ class EngineSettings:
     request_timeout_s: float = 30
     decode_workers: int = field(default_factory=cores)
     cache_mb: float = 256
+    max_streams: int = 16
     drain_timeout_s: float = 30

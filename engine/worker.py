@@ -14,8 +14,9 @@ from torch import Tensor
 from engine.cache import CachedClip, EncoderCache
 from engine.errors import DeviceFailed
 from engine.observer import Observer
+from engine.stream import HeardWindow
 from model.audio import Decode, DecodeLimits
-from model.types import Description, Encoded, GenerationOptions, SourceInfo, Waveform
+from model.types import Description, Encoded, GenerationOptions, Sound, SourceInfo, Waveform
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class AnyCaptioner(Protocol):
     frame_s: float
     card: dict[str, object]
     labels: tuple[str, ...]
-    """The kinds of sound that it knows; none without an event head."""
+    """The kinds of sound that it knows apart; none without an event head."""
     defaults: GenerationOptions
     """What holds where a request says nothing; none of it None."""
 
@@ -51,6 +52,9 @@ class AnyCaptioner(Protocol):
 
     def events(self, clip: Encoded) -> Tensor:
         """[T, K] on the CPU: the probability of each label in each frame; model thread only."""
+
+    def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
+        """The sounds that each clip has and its reference has not; model thread only."""
 
     def warm_up(self) -> None:
         """Pay first-call costs, and take its threads; model thread only."""
@@ -95,6 +99,14 @@ class Heard:
 
 
 @dataclass(frozen=True)
+class StreamWindow:
+    """A stretch of a stream, and the frames of what was heard before it, if anything was."""
+
+    clip: Waveform
+    background: Encoded | None
+
+
+@dataclass(frozen=True)
 class Work:
     """What the model thread made of a job; seconds."""
 
@@ -115,14 +127,32 @@ class Worker:
         self._cache = cache
         self._observer = observer
 
-    def run(self, jobs: Sequence[Job]) -> list[Work]:
-        """One batch. Raises DeviceFailed when out of memory, and what the captioner raises."""
+    def run(self, batch: Sequence[Job | StreamWindow]) -> list[Work | HeardWindow]:
+        """One batch, in order: Work of each Job, HeardWindow of each StreamWindow.
+
+        Raises DeviceFailed when out of memory, and what the captioner raises.
+        """
+        jobs = [one for one in batch if isinstance(one, Job)]
+        windows = [one for one in batch if isinstance(one, StreamWindow)]
         try:
-            return self._run(jobs)
+            heard = iter(self._hear(windows) if windows else [])
+            works = iter(self._run(jobs) if jobs else [])
         except torch.OutOfMemoryError as error:
             raise DeviceFailed(
                 "the device ran out of memory; send a shorter clip or ask for fewer beams"
             ) from error
+        return [next(works) if isinstance(one, Job) else next(heard) for one in batch]
+
+    def _hear(self, windows: Sequence[StreamWindow]) -> list[HeardWindow]:
+        encoded = self._captioner.encode([window.clip for window in windows])
+        pairs = {
+            index: (frames, window.background)
+            for index, (frames, window) in enumerate(zip(encoded, windows, strict=True))
+            if window.background is not None
+        }
+        left = self._captioner.left([*pairs.values()]) if pairs else []
+        new = dict(zip(pairs, left, strict=True))
+        return [HeardWindow(frames, new.get(index, ())) for index, frames in enumerate(encoded)]
 
     def _run(self, jobs: Sequence[Job]) -> list[Work]:
         began = time.monotonic()

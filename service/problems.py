@@ -117,11 +117,17 @@ async def problem_response(request: Request, error: Exception) -> JSONResponse:
 
 def described(error: Exception, record: Record) -> tuple[ProblemType, Problem]:
     """What an exception that the router did not raise is answered with; the record notes it."""
-    known = problem_type(error)
+    known, problem = problem_of(error, record.id)
     record.problem = known.slug
+    return known, problem
+
+
+def problem_of(error: Exception, request_id: str) -> tuple[ProblemType, Problem]:
+    """What a request is told of an error by the table; what is not in it is logged."""
+    known = problem_type(error)
     if known is TABLE[Exception]:
-        _log.error("request %s failed", record.id, exc_info=error)
-    return known, _problem(known, _detail(error, known), record.id)
+        _log.error("request %s failed", request_id, exc_info=error)
+    return known, _problem(known, _detail(error, known), request_id)
 
 
 def responses(kinds: Collection[type[Exception]]) -> dict[int | str, dict[str, object]]:

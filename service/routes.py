@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import platform
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -23,8 +22,10 @@ from model.errors import AudioTooLong
 from model.types import GenerationOptions
 from service import examples, problems, schemas
 from service.disconnect import unless_gone
-from service.errors import NoRoom, Unauthorized
+from service.errors import NoRoom
 from service.forms import CaptionForm, ClipForm, DifferenceForm, Form, TimelineForm
+from service.keys import check_keys
+from service.listening import PATH, listen
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
@@ -67,6 +68,7 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
         response_model=schemas.TimelineResponse,
     )(timeline)
     app.include_router(inference)
+    app.add_api_websocket_route(PATH, listen)
 
     operations = APIRouter(tags=["operations"])
 
@@ -230,12 +232,7 @@ async def require_key(
     header: Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
 ) -> None:
     """Let a request pass that brings a key."""
-    settings: Settings = request.app.state.settings
-    given = [key.encode() for key in (bearer.credentials if bearer else None, header) if key]
-    keys = [key.get_secret_value().encode() for key in settings.api_keys]
-    # All pairs are compared, so that the time does not tell which key came close.
-    if sum(hmac.compare_digest(key, one) for key in keys for one in given) == 0:
-        raise Unauthorized
+    check_keys(request.app.state.settings, [bearer.credentials if bearer else None, header])
 
 
 # -- operations -------------------------------------------------------------------------------

@@ -121,6 +121,11 @@ class Settings(BaseSettings):
         description="MiB for encoder outputs of clips heard before, on the model's device; "
         "0 keeps none.",
     )
+    max_streams: int = Field(
+        EngineSettings.max_streams,
+        ge=0,
+        description="Most streams listened to at a time; 0 takes none.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma list of keys, one of which a request must bring; empty is open."
     )
