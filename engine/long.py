@@ -25,9 +25,10 @@ from engine.batcher import Batcher
 from engine.entries import Entries, Stretch
 from engine.errors import QueueFull
 from engine.sounds import sounds
+from engine.stream import HeardWindow
 from engine.summary import Tally
 from engine.windows import Cutter, Window
-from engine.worker import AnyCaptioner, Heard, Job, Prepared, Work
+from engine.worker import AnyCaptioner, Heard, Job, Prepared, StreamWindow, Work
 from model.types import Encoded, GenerationOptions, Sound, SourceInfo, Waveform
 
 MAX_WINDOWS = 4
@@ -91,7 +92,7 @@ class Ear:
     def __init__(
         self,
         captioner: AnyCaptioner,
-        batcher: Batcher[Job, Work],
+        batcher: Batcher[Job | StreamWindow, Work | HeardWindow],
         options: GenerationOptions,
     ) -> None:
         self.labels = captioner.labels
@@ -128,7 +129,9 @@ class Ear:
             except QueueFull:
                 await asyncio.sleep(FULL_S)
             else:
-                return await asyncio.wrap_future(future)
+                work = await asyncio.wrap_future(future)
+                assert isinstance(work, Work)
+                return work
 
 
 async def listen(

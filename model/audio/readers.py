@@ -89,10 +89,10 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
             step = max(1, BLOCK_SAMPLES // file.channels)
             left = file.frames
             # libsndfile's own conversion takes ten times as long.
-            kind = "int16" if file.subtype == "PCM_16" else "float32"
-            while left and len(block := file.read(min(step, left), kind, always_2d=True)):
+            number = "int16" if file.subtype == "PCM_16" else "float32"
+            while left and len(block := file.read(min(step, left), number, always_2d=True)):
                 left -= len(block)
-                if kind == "int16":
+                if number == "int16":
                     block = np.multiply(block, np.float32(2**-15), dtype=np.float32)
                 yield file.samplerate, block
             losses.seconds += left / file.samplerate

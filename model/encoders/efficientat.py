@@ -142,7 +142,7 @@ class EfficientAtNetwork(nn.Module):
 
     def frames(self, log_mel: Tensor) -> Tensor:
         """[B, T, M] -> [B, T', 384] per 0.32 s, the four bands averaged."""
-        log_mel = log_mel.to(self.classifier[2].weight.dtype)
+        log_mel = log_mel.to(next(self.parameters()).dtype)
         found = self.features(log_mel.transpose(1, 2).unsqueeze(1))
         return found.mean(dim=2).transpose(1, 2)  # type: ignore[no-any-return]
 

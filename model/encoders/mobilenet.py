@@ -72,7 +72,7 @@ class MobileNet(nn.Module):
         # One by one they fit a processor's cache, and no clip is as long as the longest.
         clips = [(samples, lengths)]
         if not samples.is_cuda:
-            clips = [*zip(samples.split(1), lengths.split(1), strict=True)]
+            clips = [*zip(torch.split(samples, 1), torch.split(lengths, 1), strict=True)]
         cut = [self._cut(some[:, : int(theirs.max())], theirs) for some, theirs in clips]
         patches, counts, shift = (torch.cat(each) for each in zip(*cut, strict=True))
         frames = self.project(self.trunk(patches).flatten(0, 1))
@@ -143,7 +143,7 @@ class MagnitudeLogMel(nn.Module):
         spectrum = torch.fft.rfft(windows, N_FFT)[..., heard]
         # What abs() is, in half its time.
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-        return (power.sqrt_() @ filters).add_(FLOOR).log_()
+        return torch.log(power.sqrt_() @ filters + FLOOR)
 
 
 @cache
@@ -176,7 +176,7 @@ class Trunk(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """[N, 96, M] float32 -> [N, 3, C]: the two bands averaged."""
-        x = patches.to(self.convolutions[0].weight.dtype).unsqueeze(1)
+        x = patches.to(next(self.parameters()).dtype).unsqueeze(1)
         x = x.contiguous(memory_format=torch.channels_last)
         for convolution in self.convolutions:
             x = F.relu(convolution(x))

@@ -67,7 +67,7 @@ class Recorder:
         for number, each in enumerate(held):
             kinds[each.dtype].append(number)
         graph = torch.cuda.CUDAGraph()
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):  # libraries choose their kernels in a first call
             module(*held)
