@@ -1,4 +1,4 @@
-"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``fetch``, ``demo-clips``.
+"""The command line: ``audiodiff serve``, ``caption``, ``difference``, ``corpus`` and others.
 
 Heavy modules are imported by the commands that need them, so that ``--help`` answers at once.
 """
@@ -95,6 +95,31 @@ def _difference(args: argparse.Namespace) -> int:
     return _describe(args, pairs, reference)
 
 
+def _corpus(args: argparse.Namespace) -> int:
+    settings = options.settings(args)
+    for warning in misspelt():
+        _warn(warning)
+    try:
+        from cli import corpus
+
+        files, remark = corpus.listing(args.inputs)
+        if remark:
+            _warn(remark)
+        # What is wrong with the checkpoint or the options is said before a worker is started.
+        here = {"device": "cpu", "dtype": "auto", "runtime": "torch"}
+        captioner = _load(settings.model_copy(update=here))
+        order = corpus.order(
+            args.output, settings, captioner, GenerationOptions(**_given(args)), args.events
+        )
+        failed = corpus.caption(files, order, args.files_per_part, args.ray, args.workers)
+    except ImportError as error:
+        raise AudiodiffError(
+            f"{error}: `pip install 'audiodiff[corpus]'` brings what a corpus needs"
+        ) from error
+    print(f"{args.output}: {len(files)} files, {failed} with an error")
+    return 1 if failed else 0
+
+
 def _find(arguments: Sequence[str]) -> list[str]:
     """The files that are meant; standard error tells of those in folders that are not."""
     from cli.files import find
@@ -152,23 +177,32 @@ def _demo_clips(args: argparse.Namespace) -> int:
 
 def _describer(args: argparse.Namespace) -> Describer:
     """The model here, or the service at a URL. Raises CheckpointError, OptionsError."""
-    given = {name: getattr(args, name) for name in SEARCH}
-    search = {name: value for name, value in given.items() if value is not None}
     if args.url is not None:
         if extra := [options.flag(name) for name in LOCAL if name in args]:
             args.parser.error(f"{', '.join(extra)}: with --url, the service decides")
         from cli.remote import RemoteService
 
-        return RemoteService(args.url, args.api_key, search, both=args.both, events=args.events)
+        return RemoteService(
+            args.url, args.api_key, _given(args), both=args.both, events=args.events
+        )
     settings = options.settings(args)
     for warning in misspelt(also=["AUDIODIFF_API_KEY"]):
         _warn(warning)
     from cli.local import LocalModel
 
-    generation = GenerationOptions(**search)
     return LocalModel(
-        _load(settings), settings.engine, generation, both=args.both, events=args.events
+        _load(settings),
+        settings.engine,
+        GenerationOptions(**_given(args)),
+        both=args.both,
+        events=args.events,
     )
+
+
+def _given(args: argparse.Namespace) -> dict[str, int]:
+    """The options of the search that are given."""
+    options = {name: getattr(args, name) for name in SEARCH}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _load(settings: Settings) -> Captioner:
@@ -246,6 +280,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_inference(difference)
 
+    corpus = command(
+        "corpus",
+        _corpus,
+        "Caption many files to Parquet, in parts, by workers that Ray Data schedules.",
+        "Killed, it goes on where it was when it is run again as before; a file that fails is a "
+        "row with its error. Needs `pip install 'audiodiff[corpus]'`. " + _STATUSES,
+    )
+    corpus.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="An audio file, a folder to search, a pattern, or a manifest: .csv or .parquet with a "
+        "column path and, for differences, a column reference. Local, s3:// or, a file, https://.",
+    )
+    corpus.add_argument(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="Folder for the parts, local or s3://; the workers must reach it.",
+    )
+    corpus.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="Captioners, a core or a GPU each. Default: as many as Ray has.",
+    )
+    corpus.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="Ray's cluster there, as HOST:6379 or auto, instead of this machine alone.",
+    )
+    corpus.add_argument(
+        "--files-per-part",
+        type=_positive,
+        default=512,
+        metavar="N",
+        help="What is lost at most, of each worker, if it is killed. Default: %(default)s.",
+    )
+    corpus.add_argument("--events", action="store_true", help="Say when each sound is heard.")
+    _add_model(corpus)
+
     fetch = command(
         "fetch",
         _fetch,
@@ -289,9 +364,7 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events", action="store_true", help="With --json: say when each sound is heard."
     )
-    for name, help_text in SEARCH.items():
-        parser.add_argument(options.flag(name), type=int, metavar="N", help=help_text)
-    options.add(parser, LOCAL)
+    _add_model(parser)
     parser.add_argument(
         "--url",
         help="Ask the service there, as http://127.0.0.1:8000, instead of loading a model. While "
@@ -304,6 +377,19 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         help="One of that service's keys. Better set as AUDIODIFF_API_KEY, which others on the "
         "machine cannot see.",
     )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    for name, help_text in SEARCH.items():
+        parser.add_argument(options.flag(name), type=int, metavar="N", help=help_text)
+    options.add(parser, LOCAL)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
 
 
 if __name__ == "__main__":
