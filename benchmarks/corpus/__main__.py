@@ -1,8 +1,10 @@
 """``python -m benchmarks.corpus``: the rate of ``audiodiff corpus``, and a run that is killed.
 
 First the rate, by turns on the same files: captioners that are called in-process on ideal batches,
-on one core and on each, and the command with a worker on each. Then the whole corpus by the
-command, killed when half of the parts are there, and gone on with.
+on one core and on each, and the command with a worker on each. Rates are those of the median part,
+so that a pause of the machine does not count; the processor's time, of the command with all that
+Ray does, does not mind what else runs. Then the whole corpus by the command, killed when half of
+the parts are there, and gone on with.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
 import pandas as pd
+import psutil
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
@@ -27,6 +31,8 @@ from engine.corpus.folder import METADATA
 
 ROOT = Path(__file__).resolve().parents[2]
 CORES = sorted(os.sched_getaffinity(0))
+Rate = tuple[float, float]
+"""Files a second, and seconds of the processor for a file."""
 
 
 def main() -> None:
@@ -41,53 +47,48 @@ def main() -> None:
         folder = Path(name)
         broken = files.write(folder / "files", arguments.files)
         paths = sorted(str(path) for path in (folder / "files").rglob("*.*"))
-        rates(folder, paths[: arguments.per_turn], arguments)
+        if arguments.rounds:
+            rates(folder, paths[: arguments.per_turn], arguments)
         killed(folder, paths, broken, arguments)
 
 
 def rates(folder: Path, paths: Sequence[str], arguments: argparse.Namespace) -> None:
-    """Files a second of each."""
-    one, each = "in-process, one core", f"in-process, each of {len(CORES)} cores"
-    all_of_them, corpus = f"in-process, {len(CORES)} threads", f"corpus, {len(CORES)} workers"
-    found: dict[str, list[float]] = {one: [], each: [], all_of_them: [], corpus: []}
-    whole = []
+    """The table of rates; each one's share is of what the first, on one core, does on as many."""
+    one, each = "in-process, one core", f"in-process, on each of {len(CORES)} cores"
+    corpus = f"corpus, {len(CORES)} workers"
+    found: dict[str, list[Rate]] = {one: [], each: [], corpus: []}
     for number in range(arguments.rounds):
-        found[one].append(in_process(folder, [paths[: len(paths) // 2]], 1))
-        found[each].append(
-            in_process(folder, [paths[n :: len(CORES)] for n in range(len(CORES))], 1)
-        )
-        found[all_of_them].append(in_process(folder, [paths], len(CORES)))
+        found[one].append(in_process(folder, [paths[:: len(CORES)]]))
+        found[each].append(in_process(folder, [paths[n :: len(CORES)] for n in range(len(CORES))]))
         output = folder / f"turn-{number}"
-        began = time.monotonic()
-        command(paths, folder, output, arguments).wait()
-        whole.append(len(paths) / (time.monotonic() - began))
-        found[corpus].append(len(CORES) * worker_rate(output))
-    print("| | files a second | of the cores' own |\n|---|---|---|")
+        cpu_s = watched(command(paths, folder, output, arguments), output)
+        found[corpus].append((len(CORES) * worker_rate(output), cpu_s))
+    print(
+        "| | files a second | share per core | processor's ms a file | share |\n|---|---|---|---|---|"
+    )
     for name, turns in found.items():
         cores = 1 if name == one else len(CORES)
-        share = median(turns) / (cores * median(found[one]))
-        print(
-            f"| {name} | {median(turns):.1f} ({min(turns):.1f} to {max(turns):.1f}) | {share:.2f} |"
-        )
-    print(f"| the same, with its start | {median(whole):.1f} | |")
-    ratio = median(a / b for a, b in zip(found[corpus], found[each], strict=True))
-    print(f"\ncorpus over in-process on each core, by rounds: {ratio:.2f}")
+        per_s, cpu_s = zip(*turns, strict=True)
+        share = median(a / b[0] for a, b in zip(per_s, found[one], strict=True)) / cores
+        of_cpu = median(b[1] / a for a, b in zip(cpu_s, found[one], strict=True))
+        spread = f"{median(per_s):.1f} ({min(per_s):.1f} to {max(per_s):.1f})"
+        print(f"| {name} | {spread} | {share:.2f} | {1e3 * median(cpu_s):.1f} | {of_cpu:.2f} |")
 
 
-def in_process(folder: Path, shares: Sequence[Sequence[str]], threads: int) -> float:
-    """Files a second of captioners side by side, each on cores of its own."""
+def in_process(folder: Path, shares: Sequence[Sequence[str]]) -> Rate:
+    """Captioners side by side, each on a core of its own."""
     children = []
-    for number, share in enumerate(shares):
-        listed = folder / f"share-{number}"
+    for core, share in zip(CORES, shares, strict=False):
+        listed = folder / f"share-{core}"
         listed.write_text("\n".join(share))
-        cores = CORES if threads > 1 else [CORES[number]]
         child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.corpus.captioner", str(listed), str(threads)],
+            [sys.executable, "-m", "benchmarks.corpus.captioner", str(listed)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
-            preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+            preexec_fn=lambda core=core: os.sched_setaffinity(0, [core]),
         )
         children.append(child)
     for child in children:
@@ -96,7 +97,7 @@ def in_process(folder: Path, shares: Sequence[Sequence[str]], threads: int) -> f
         child.stdin.write("\n")
         child.stdin.flush()
     told = [json.loads(child.communicate()[0]) for child in children]
-    return sum(one["files"] / one["seconds"] for one in told)
+    return sum(one["per_s"] for one in told), sum(one["cpu_s"] for one in told) / len(told)
 
 
 def command(
@@ -113,8 +114,32 @@ def command(
     }
     words = [str(word) for option in options.items() for word in option]
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", "corpus", str(manifest), *words], cwd=ROOT
+        [sys.executable, "-m", "cli", "corpus", str(manifest), *words],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
     )
+
+
+def watched(child: subprocess.Popen[bytes], output: Path) -> float:
+    """Wait; seconds of the processor for a file, of all processes, from first part to last."""
+    seen = []
+    while child.poll() is None:
+        done = sum(pq.read_metadata(part).num_rows for part in parts(output))
+        if done > (seen[-1][0] if seen else 0):
+            seen.append((done, _processor_s(child.pid)))
+        time.sleep(0.2)
+    (first, before), (last, after) = seen[0], seen[-1]
+    return (after - before) / (last - first)
+
+
+def _processor_s(pid: int) -> float:
+    """Of a process and those below it, as far as they live."""
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += sum(process.cpu_times()[:2])
+    return total
 
 
 def parts(output: Path) -> list[Path]:
@@ -123,10 +148,9 @@ def parts(output: Path) -> list[Path]:
 
 
 def worker_rate(output: Path) -> float:
-    """Files a second of one worker, while it works."""
+    """Files a second of one worker, in the median part."""
     about = [pq.read_metadata(part) for part in parts(output)]
-    seconds = sum(json.loads(one.metadata[METADATA])["seconds"] for one in about)
-    return sum(one.num_rows for one in about) / seconds
+    return median(one.num_rows / json.loads(one.metadata[METADATA])["seconds"] for one in about)
 
 
 def killed(
@@ -137,23 +161,22 @@ def killed(
     half = len(paths) // arguments.files_per_part // 2
     began = time.monotonic()
     child = command(paths, folder, output, arguments)
-    while len(parts(output)) < half:
+    while len(parts(output)) < half and child.poll() is None:
         time.sleep(0.1)
     child.kill()
     child.wait()
     before = {part: part.stat() for part in parts(output)}
     command(paths, folder, output, arguments).wait()
     seconds = time.monotonic() - began
-    kept = sum((part.stat().st_ino, part.stat().st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
-               for part, was in before.items())  # fmt: skip
+    after = {part: part.stat() for part in before}
+    kept = sum(after[part].st_mtime_ns == was.st_mtime_ns for part, was in before.items())
     by_pandas = pd.read_parquet(output)
     by_arrow = pyarrow.dataset.dataset(output).to_table()
     errors = by_pandas["error"].notna()
     print(
-        f"\n{len(paths)} files in {len(parts(output))} parts, killed after {len(before)}; "
-        f"of these, as they were: {kept}\n"
-        f"rows {by_arrow.num_rows} (pyarrow), {len(by_pandas)} (pandas), distinct paths "
-        f"{by_pandas['path'].nunique()}, all that were given: "
+        f"\n{len(paths)} files in {len(parts(output))} parts, killed after {len(before)}, "
+        f"of which {kept} were left as they were\n"
+        f"rows {by_arrow.num_rows} (pyarrow), {len(by_pandas)} (pandas); each path once: "
         f"{sorted(by_pandas['path']) == list(paths)}\n"
         f"errors {errors.sum()}, those of the {len(broken)} broken files: "
         f"{set(by_pandas['path'][errors]) == broken}; "

@@ -66,7 +66,6 @@ class Folder:
 
         Raises AudiodiffError if it was other files, parts or settings, and OSError.
         """
-        self._system.makedirs(self._path, exist_ok=True)
         wanted = {"files_per_part": size, **settings}
         if self._system.exists(self._at(_CORPUS)):
             self._resume(files, wanted)
@@ -144,13 +143,11 @@ class Folder:
         with self._system.open(self._at(_FILES)) as file:
             listed = pq.read_table(file)
         if not listed.equals(files):
-            new, gone = (
-                one.join(other, LISTING.names, join_type="left anti").num_rows
-                for one, other in ((files, listed), (listed, files))
-            )
+            before, now = (set(_rows(table)) for table in (listed, files))
             raise AudiodiffError(
-                f"the files are not those with which the run in {self.url} began (new: {new}, "
-                f"gone: {gone}): give the same ones, or another --output"
+                f"the files are not those with which the run in {self.url} began (new: "
+                f"{len(now - before)}, gone: {len(before - now)}): give the same ones, or another "
+                "--output"
             )
         for name in self._names():
             if name.startswith(_UNFINISHED):
@@ -158,7 +155,11 @@ class Folder:
 
     def _names(self) -> list[str]:
         self._system.invalidate_cache()
-        return [path.rpartition("/")[2] for path in self._system.ls(self._path, detail=False)]
+        try:
+            paths = self._system.ls(self._path, detail=False)
+        except FileNotFoundError:
+            return []
+        return [path.rpartition("/")[2] for path in paths]
 
     def _at(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"
@@ -169,6 +170,10 @@ class Folder:
         with self._system.open(unfinished, "wb") as file:
             yield file
         self._system.mv(unfinished, self._at(name))
+
+
+def _rows(files: pa.Table) -> Iterator[tuple[str, str | None]]:
+    return zip(*(files[name].to_pylist() for name in LISTING.names), strict=True)
 
 
 def _name(part: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.corpus.worker import Order, Worker
+from engine.settings import cores
 from model.errors import AudiodiffError
 
 OBJECT_STORE = 100 << 20
@@ -29,7 +30,7 @@ class Places:
 
 @contextmanager
 def connected(address: str | None, workers: int | None) -> Iterator[None]:
-    """Ray, while the block runs: that at ``address``, or an embedded one with ``workers`` cores.
+    """Ray, while the block runs: that at ``address``, or one here with room for ``workers``.
 
     It reports to nobody and, embedded, listens on the loopback alone. Raises AudiodiffError.
     """
@@ -43,7 +44,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[None]:
 
     own: dict[str, Any] = {
         "address": "local",
-        "num_cpus": workers,
+        "num_cpus": workers and max(workers, cores()),
         "object_store_memory": OBJECT_STORE,
         "include_dashboard": False,
     }
@@ -53,7 +54,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of a start that takes too long, no other class
         raise AudiodiffError(f"Ray cannot be reached or started: {error}") from error
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
@@ -78,8 +79,8 @@ def places(device: str, workers: int | None) -> Places:
         return Places(device, workers or int(sum(node.get("CPU", 0) for node in nodes)), 1)
     if not gpus:
         raise AudiodiffError("Ray finds no GPU: use --device cpu")
-    cores = min(int(node.get("CPU", 0) // node["GPU"]) for node in gpus)
-    return Places(device, workers or int(sum(node["GPU"] for node in gpus)), max(1, cores))
+    share = min(int(node.get("CPU", 0) // node["GPU"]) for node in gpus)
+    return Places(device, workers or int(sum(node["GPU"] for node in gpus)), max(1, share))
 
 
 def run(parts: Sequence[int], order: Order, found: Places) -> Iterator[int]:

@@ -45,7 +45,12 @@ def read(path: str) -> bytes:
 
 @functools.cache
 def _file_system(scheme: str) -> fsspec.AbstractFileSystem:
-    return fsspec.filesystem(scheme)
+    options = {
+        "file": {"auto_mkdir": True},
+        "http": {"block_size": 0},  # as it comes, not by ranges
+        "https": {"block_size": 0},
+    }
+    return fsspec.filesystem(scheme, **options.get(scheme, {}))
 
 
 @functools.cache

@@ -139,6 +139,10 @@ class Worker:
             self._folder.write(part, unfinished, rows, {**self._about, **took})
         return batch
 
+    def close(self) -> None:
+        """End its threads and processes, which the end of this process ends too."""
+        self._describer.close()
+
 
 class _Later(io.RawIOBase):
     """A file that is opened when it is read, by which time there is a decoder for it."""
