@@ -68,18 +68,17 @@ def order(
     captioner.check(options)
     given = {name: value for name, value in asdict(options).items() if value is not None}
     return Order(
-        output if "://" in output else os.path.abspath(output),  # noqa: PTH100
-        settings.model.resolve(),
-        captioner.revision,
-        settings.device,
-        settings.dtype,
-        settings.runtime,
-        settings.compile_cache,
-        1,
-        options,
-        events,
-        settings.max_audio_seconds,
-        {
+        output=output if "://" in output else os.path.abspath(output),  # noqa: PTH100
+        model=settings.model.resolve(),
+        revision=captioner.revision,
+        device=settings.device,
+        dtype=settings.dtype,
+        runtime=settings.runtime,
+        compile_cache=settings.compile_cache and settings.compile_cache.resolve(),
+        options=options,
+        events=events,
+        max_audio_seconds=settings.max_audio_seconds,
+        settings={
             "model": captioner.name,
             "revision": captioner.revision,
             **asdict(captioner.defaults),
@@ -89,7 +88,7 @@ def order(
             "dtype": settings.dtype,
             "runtime": settings.runtime,
         },
-        version(),
+        version=version(),
     )
 
 

@@ -63,9 +63,8 @@ def rates(folder: Path, paths: Sequence[str], arguments: argparse.Namespace) -> 
         output = folder / f"turn-{number}"
         cpu_s = watched(command(paths, folder, output, arguments), output)
         found[corpus].append((len(CORES) * worker_rate(output), cpu_s))
-    print(
-        "| | files a second | share per core | processor's ms a file | share |\n|---|---|---|---|---|"
-    )
+    print("| | files a second | share per core | processor's ms a file | share |")
+    print("|---|---|---|---|---|")
     for name, turns in found.items():
         cores = 1 if name == one else len(CORES)
         per_s, cpu_s = zip(*turns, strict=True)

@@ -42,14 +42,14 @@ class Order:
     dtype: str
     runtime: str
     compile_cache: Path | None
-    cores: int
-    """For the model's threads, and as many decoders."""
     options: GenerationOptions
     events: bool
     max_audio_seconds: float
     settings: Mapping[str, Any]
     """What the answers depend on: the same for all of a corpus, and told in its metadata."""
     version: str
+    cores: int = 1
+    """For the model's threads, and as many decoders."""
 
 
 class Describer:
@@ -80,7 +80,7 @@ class Describer:
 
             async def one(file: Mapping[str, str | None]) -> dict[str, Any]:
                 async with room:
-                    return {**file, **await self._answer(file)}
+                    return {**await self._answer(file), **file}
 
             return await asyncio.gather(*map(one, files))
 
