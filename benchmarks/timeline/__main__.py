@@ -1,4 +1,4 @@
-"""``python -m benchmarks.timeline``: what timelines of long recordings are worth, and what they take.
+"""``python -m benchmarks.timeline``: what timelines of long recordings are worth, and take.
 
 A service of this checkout hears recordings made of known sounds at known times: how many of them it
 finds, how fast, in how much memory, and what short requests beside it notice.
@@ -70,8 +70,8 @@ def main() -> None:
         alone, beside = short_requests(client, whole, rng, arguments)
         ratio = percentile(beside) / percentile(alone)
         print(
-            f"\np95 of captions of 5 s, {arguments.clients} clients: {percentile(alone):.3f} s alone "
-            f"({len(alone)} requests), {percentile(beside):.3f} s beside a timeline "
+            f"\np95 of captions of 5 s, {arguments.clients} clients: {percentile(alone):.3f} s "
+            f"alone ({len(alone)} requests), {percentile(beside):.3f} s beside a timeline "
             f"({len(beside)}): {ratio:.2f} times."
         )
 

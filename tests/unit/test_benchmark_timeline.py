@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,5 +41,5 @@ def test_sounds_lie_where_it_is_said(tmp_path: Path) -> None:
         assert np.abs(samples[round(start * RATE) : round(end * RATE)]).max() > 0.1
         quiet[round(start * RATE) : round(end * RATE)] = False
     assert np.abs(samples[quiet]).max() < 10 * FLOOR
-    gaps = [after[0] - before[1] for before, after in zip(places, places[1:], strict=False)]
+    gaps = [after[0] - before[1] for before, after in pairwise(places)]
     assert all(GAP_S[0] <= gap <= GAP_S[1] for gap in gaps)
