@@ -43,13 +43,13 @@ class ToneCaptioner(FakeCaptioner):
     def __init__(self) -> None:
         super().__init__()
         self.before_encode: Callable[[int], object] = lambda _: None
-        """Is told how many batches there were."""
+        """Is told how many clips there were before."""
 
     def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode = decode) -> Waveform:
         return decode(data, RATE, limits)
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
-        self.before_encode(len(self.encoded))
+        self.before_encode(sum(map(len, self.encoded)))
         self.encoded.append([clip.duration_s for clip in clips])
         self.entered.release()
         assert self.gate.wait(60)
