@@ -125,7 +125,7 @@ class FakeCaptioner:
 
 
 class StreamCaptioner(FakeCaptioner):
-    """A frame of half a second is its first sample, rounded; what the background has not is news."""
+    """A frame of half a second is its first sample, rounded; one not in the background is news."""
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
         self.encoded.append([len(clips)])
