@@ -29,7 +29,6 @@ DEFAULTS = {
     "max_timeline_seconds": 14_400,
     "max_timeline_mb": 4096,  # beyond the contract
     "max_timelines": 2,  # beyond the contract
-    "max_streams": 16,  # beyond the contract
     "request_timeout_s": 30,
     "decode_workers": os.cpu_count(),
     "cache_mb": 256,
