@@ -57,8 +57,8 @@ class Engine:
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
                 max_wait_s=settings.max_wait_ms / 1000,
-                # A recording's windows take no request's place.
-                max_queue=settings.max_queue + settings.max_timelines * long.MAX_WINDOWS,
+                # A recording's window takes no request's place.
+                max_queue=settings.max_queue + settings.max_timelines,
                 max_queue_cost=settings.max_queue_seconds,
             ),
             set_up=self._warm_up,
