@@ -71,7 +71,7 @@ def test_a_telephone_over_a_hum_is_told_and_posted(tmp_path: Path) -> None:
 
 
 def test_an_open_stream_does_not_keep_a_service_that_is_told_to_end() -> None:
-    with serving() as process:
+    with serving("Tones") as process:
         address = str(process.http.base_url).replace("http", "ws", 1)
         with connect(f"{address}/listen") as stream:
             stream.send(json.dumps({"sample_rate": 1000}))
