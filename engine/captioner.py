@@ -58,7 +58,7 @@ class Captioner:
         self.name = loaded.name
         self.revision = loaded.revision
         self.card = loaded.card
-        self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
+        self.model: CaptionerModel = loaded.model.to(device)
         if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
             self.model.encoder.fold_norms()
         # Where others compute, threads of torch's would spin while they do: a tenth of a processor.

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 
 from model.adapters import ADAPTERS
 from model.config import CaptionerConfig
@@ -54,34 +52,32 @@ def build(config: CaptionerConfig) -> Parts:
     return Parts(encoder, adapter, difference, decoder, events)
 
 
-class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, unused-ignore]
+class CaptionerModel(nn.Module):
     """Encoder, adapter, diff block, events and decoder (Audio Difference Learning, figure 1).
 
     In the state dict each part's weights lie under the name of its slot.
     """
 
-    config_class = CaptionerConfig
-    main_input_name = "samples"
-    config: CaptionerConfig
-
     def __init__(self, config: CaptionerConfig, parts: Parts | None = None) -> None:
         """Of the parts that ``config`` names, or of ``parts``, which it then says nothing about."""
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         parts = parts or build(config)
         self.encoder: Encoder = parts.encoder
         self.adapter: Adapter = parts.adapter
         self.difference: DiffBlock = parts.difference
         self.events: EventHead | None = parts.events
         self.decoder: Decoder = parts.decoder
-        self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
 
     @property
     def dtype(self) -> torch.dtype:
         """What memory comes in; an encoder's norms may be more precise."""
         return next(self.decoder.parameters()).dtype
 
-    def _init_weights(self, module: Any) -> None:
-        """Every part initializes itself when it is built."""
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.decoder.parameters()).device
 
     def compile_with(self, compile: Compile) -> None:  # noqa: A002
         """Have compiled what gains by it: for inference, and for good."""
