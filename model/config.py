@@ -101,6 +101,22 @@ class SubtractionConfig(Strict):
     name: Literal["subtraction"] = "subtraction"
 
 
+class ConcentratedConfig(Strict):
+    """Takeuchi et al., DCASE 2023: a transformer encoder over the frames of both clips."""
+
+    name: Literal["concentrated"] = "concentrated"
+    memory: int = 768
+    """Features of what it makes: the decoder's width."""
+    layers: int = 1
+    heads: int = 4
+    ffn: int = 512
+    dropout: float = 0.1
+    concentrated: bool = True
+    """Frames attend to the other clip's alone; False: to both clips'."""
+    bands: int = 0
+    """In so many bands the level of each frame is heard beside it; 0: an encoder hears levels."""
+
+
 class BartDecoderConfig(Strict):
     """BART's decoder; its encoder keeps only the positions and the layer norm."""
 
@@ -152,7 +168,9 @@ EncoderConfig = Annotated[
     Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
 ]
 AdapterConfig = Annotated[LinearAdapterConfig | NoAdapterConfig, Field(discriminator="name")]
-DifferenceConfig = Annotated[MaskingConfig | SubtractionConfig, Field(discriminator="name")]
+DifferenceConfig = Annotated[
+    MaskingConfig | SubtractionConfig | ConcentratedConfig, Field(discriminator="name")
+]
 DecoderConfig = BartDecoderConfig
 
 

@@ -49,18 +49,32 @@ class Encoded:
     """[B, T, D]."""
     mask: Tensor
     """[B, T] bool."""
+    levels: Tensor | None = None
+    """[B, T, bands], how loud the clips were before an encoder evened that out; None where nothing
+    asks for it."""
 
     def split(self) -> list[Encoded]:
         """The B clips one by one, each without its padding: ``frames`` [1, T_b, D]."""
         lengths = self.mask.sum(dim=1).tolist()
         return [
-            Encoded(self.frames[b : b + 1, :length], self.mask[b : b + 1, :length])
+            Encoded(
+                self.frames[b : b + 1, :length],
+                self.mask[b : b + 1, :length],
+                None if self.levels is None else self.levels[b : b + 1, :length],
+            )
             for b, length in enumerate(lengths)
         ]
 
-    def take(self, rows: Sequence[int]) -> Encoded:
+    def take(self, rows: Sequence[int] | Tensor) -> Encoded:
         """The clips of these rows."""
-        return Encoded(self.frames[list(rows)], self.mask[list(rows)])
+        index = list(rows) if isinstance(rows, Sequence) else rows
+        levels = None if self.levels is None else self.levels[index]
+        return Encoded(self.frames[index], self.mask[index], levels)
+
+    def clone(self) -> Encoded:
+        """The same in memory of its own."""
+        levels = None if self.levels is None else self.levels.clone()
+        return Encoded(self.frames.clone(), self.mask.clone(), levels)
 
     @staticmethod
     def of(frames: Tensor) -> Encoded:
@@ -74,9 +88,11 @@ class Encoded:
 
         frames = [clip.frames[0] for clip in clips]
         masks = [clip.mask[0] for clip in clips]
+        levels = [clip.levels[0] for clip in clips if clip.levels is not None]
         return Encoded(
             pad_sequence(frames, batch_first=True),
             pad_sequence(masks, batch_first=True),
+            pad_sequence(levels, batch_first=True) if len(levels) == len(clips) else None,
         )
 
 

