@@ -107,7 +107,9 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         """Waveforms [S] -> for each what ``encode`` says of it, unpadded."""
         return [
             self._levelled(
-                self._hear(Encoded.of(frames)), clip[None], torch.tensor([len(clip)]).to(clip.device)
+                self._hear(Encoded.of(frames)),
+                clip[None],
+                torch.tensor([len(clip)]).to(clip.device),
             )
             for clip, frames in zip(clips, self.encoder.encode(clips), strict=True)
         ]

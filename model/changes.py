@@ -39,7 +39,7 @@ _ORDERS = {
 }
 _STATEMENT = re.compile(rf"(.+) (?:is|are) ({'|'.join(KINDS)})")
 _IMPERATIVES = [(re.compile(order.format("(.+)")), kind) for order, kind in _ORDERS.items()]
-_ARTICLE = re.compile(r"(?:an?|the) (?=.)")
+_ARTICLE = re.compile(r"^(?:an?|the) ")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Change:
 
 def read(sentence: str) -> tuple[Change, ...]:
     """What ``sentence`` says has changed; clauses of another form say nothing."""
+    if sentence in NOTHING.values():
+        return ()
     found = (_clause(clause) for clause in sentence.split(" and "))
     return tuple(change for change in found if change is not None)
 
@@ -60,11 +62,11 @@ def read(sentence: str) -> tuple[Change, ...]:
 def _clause(clause: str) -> Change | None:
     if stated := _STATEMENT.fullmatch(clause):
         kind = next(kind for kind in KINDS if kind == stated[2])
-        return Change(kind, _ARTICLE.sub("", stated[1], count=1))
+        return Change(kind, _ARTICLE.sub("", stated[1]))
     for pattern, ordered in _IMPERATIVES:
         if found := pattern.fullmatch(clause):
             kind = next(kind for kind in KINDS if kind == ordered)
-            return Change(kind, _ARTICLE.sub("", found[1], count=1))
+            return Change(kind, _ARTICLE.sub("", found[1]))
     return None
 
 
@@ -77,6 +79,7 @@ def state(changes: Sequence[tuple[Kind, str, bool]]) -> str:
 def order(changes: Sequence[tuple[Kind, str, bool]]) -> str:
     """The imperative of them."""
     orders = {kind: text for text, kind in _ORDERS.items()}
-    return " and ".join(orders[kind].format(sound) for kind, sound, _ in changes) or (
-        NOTHING["imperative"]
+    return (
+        " and ".join(orders[kind].format(sound) for kind, sound, _ in changes)
+        or (NOTHING["imperative"])
     )

@@ -163,6 +163,19 @@ class FetchedConfig(Strict):
         return key.startswith(self.keys)
 
 
+class SharedConfig(Strict):
+    """Weights that are another checkpoint's, which lies beside this one."""
+
+    checkpoint: str = Field(pattern=r"^[\w-]+$")
+    """The name of its directory."""
+    keys: tuple[str, ...]
+    """What the names of these weights begin with, here and there."""
+
+    def holds(self, key: str) -> bool:
+        """Whether the weight of this name is one of them."""
+        return key.startswith(self.keys)
+
+
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
     Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
@@ -189,7 +202,8 @@ class SectionsConfig(PartsConfig):
     """All that ``config.json`` says of ours: the parts, and whose weights are elsewhere."""
 
     fetched: FetchedConfig | None = None
-    """None: the checkpoint is whole."""
+    shared: SharedConfig | None = None
+    """Neither: the checkpoint is whole."""
 
 
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -207,6 +221,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     events: EventsConfig | None
     decoder: DecoderConfig
     fetched: FetchedConfig | None
+    shared: SharedConfig | None
 
     def __init__(self, **kwargs: Any) -> None:
         """Parts as configurations or as plain values; those left out take their defaults.

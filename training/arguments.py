@@ -99,6 +99,11 @@ def _export(commands: Commands) -> None:
     export.add_argument(
         "--dtype", choices=("float16", "float32"), default="float16", help="stored precision"
     )
+    export.add_argument(
+        "--share",
+        type=Path,
+        help="a checkpoint beside it: the parts that are the same are not stored again",
+    )
 
 
 def _import_encoder(commands: Commands) -> None:

@@ -1,4 +1,4 @@
-"""What changes between two clips, and similarity-discrepancy disentanglement (Takeuchi et al. 2023).
+"""What changes between clips, and similarity-discrepancy disentanglement (Takeuchi et al. 2023).
 
 The features of both clips are split in two. One half is to hold what the clips of a pair have in
 common, and nothing that tells them apart from the other pairs' is lost on it; of the other halves
@@ -9,7 +9,7 @@ Shapes: B pairs, S samples, T and R frames, M features, L tokens, E features of 
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -107,11 +107,9 @@ class Embedding(nn.Module):
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """[B, T, M / 2], where ``mask`` [B, T] -> [B, E]; padding takes no part."""
         counts = mask.sum(dim=1)
-        packed = pack_padded_sequence(
-            frames, counts.cpu(), batch_first=True, enforce_sorted=False
-        )
+        packed = pack_padded_sequence(frames, counts.cpu(), batch_first=True, enforce_sorted=False)
         found, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        return cast(Tensor, found.sum(dim=1) / counts[:, None])
+        return found.sum(dim=1) / counts[:, None]
 
 
 def info_nce(ones: Tensor, others: Tensor, temperature: float) -> Tensor:

@@ -40,7 +40,7 @@ from training.scenes.store import Store
 BASE = Path("checkpoints/default")
 BANDS = 8
 MANNERS = {"statement": "audiocaps", "imperative": "clotho"}
-"""The token that a sentence of each style starts with is, of the base's vocabulary, that of these."""
+"""Style -> whose token of the base's vocabulary a sentence of it starts with."""
 SEARCH = {"min_length": 3, "no_repeat_ngram_size": 0}
 """What is added may be added twice."""
 

@@ -129,7 +129,8 @@ class Edits(Dataset[Sample]):
         if rng.random() < 0.5:
             clips.reverse()
             edits = [edit.inverse for edit in edits]
-        return Pair(*self._recorded(clips, rng), tuple(edits))
+        first, second = self._recorded(clips, rng)
+        return Pair(first, second, tuple(edits))
 
     def _scene(self, rng: np.random.Generator, size: int) -> list[Part]:
         parts: list[Part] = []
@@ -154,9 +155,7 @@ class Edits(Dataset[Sample]):
                 return part
         return None
 
-    def _part(
-        self, called: Noun, size: int, rng: np.random.Generator, *, fills: bool
-    ) -> Part:
+    def _part(self, called: Noun, size: int, rng: np.random.Generator, *, fills: bool) -> Part:
         numbers = self.by_noun[called]
         number = numbers[rng.integers(len(numbers))]
         fills = fills or (called.label in backgrounds() and rng.random() < 0.5)
@@ -165,9 +164,7 @@ class Edits(Dataset[Sample]):
         gain = float(rng.uniform(-5, 5) if fills else rng.uniform(*ABOVE_DB))
         return Part(called, samples, start, gain, fills, number)
 
-    def _sound(
-        self, number: int, size: int, rng: np.random.Generator, *, fills: bool
-    ) -> Samples:
+    def _sound(self, number: int, size: int, rng: np.random.Generator, *, fills: bool) -> Samples:
         """A recording's audible part at mean power 1, as long as the scene if it ``fills`` it."""
         samples = self.store.samples(number)
         first, last = active_span(samples, self.rate, 45)
@@ -201,7 +198,7 @@ class Edits(Dataset[Sample]):
         """Change ``after``, and what must be for that in ``before``; None where it cannot be."""
         if kind == "add":
             part = self._put(after, before, size, rng)
-            return part and Edit("added", part.noun)
+            return None if part is None else Edit("added", part.noun)
         there = [n for n, part in enumerate(after) if part.noun not in touched]
         there = [n for n in there if kind != "move" or not after[n].fills]
         if not there:
