@@ -1,7 +1,9 @@
 # One image for CPU and GPU: the default build of torch runs on both. It is large for that reason;
-# docs/operations.md says what takes the room.
+# docs/operations.md says what takes the room. With TORCH_INDEX, an index of packages that has
+# torch's builds for a CPU, the image is one for a CPU alone.
 
 FROM python:3.11-slim-bookworm AS build
+ARG TORCH_INDEX=
 WORKDIR /src
 # Bytecode is checked by its source's content: builders round times, and what looks stale would be
 # compiled anew at each start.
@@ -13,7 +15,8 @@ RUN python -m venv /venv \
     && python -c "import tomllib; \
     project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
     print('setuptools', *project['dependencies'], sep='\n')" > /tmp/dependencies.txt \
-    && /venv/bin/pip install --no-cache-dir -c requirements.lock -r /tmp/dependencies.txt
+    && /venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+    -c requirements.lock -r /tmp/dependencies.txt
 COPY README.md LICENSE ./
 COPY cli cli
 COPY engine engine

@@ -98,37 +98,52 @@ def show(request: Request, reply: Reply, as_json: bool) -> None:
     paths = [*request.values()]
     if as_json:
         names = ("path", "reference_path")
-        _print(json.dumps({**dict(zip(names, paths, strict=False)), **reply}))
+        write_line(json.dumps({**dict(zip(names, paths, strict=False)), **reply}))
     else:
-        _print("\n".join(_lines(paths, reply)))
+        write_line("\n".join(_lines(paths, reply)))
         sources = [reply[field] for field in ("audio", "input", "reference") if field in reply]
         for path, source in zip(paths, sources, strict=False):
             for warning in source.get("warnings", ()):
-                _complain(path, warning)
+                complain(path, warning)
 
 
 def show_failure(path: str, message: str, as_json: bool) -> None:
     """Say on standard error what is wrong with a file, and among JSON lines too."""
-    _complain(path, message)
+    complain(path, message)
     if as_json:
-        _print(json.dumps({"path": path, "error": message}))
+        write_line(json.dumps({"path": path, "error": message}))
 
 
 def _lines(paths: Sequence[str], reply: Reply) -> Iterator[str]:
-    """The reverse direction is told of the reference."""
+    """The reverse direction is told of the reference; long recordings at the times of entries."""
+    if "only" in reply:
+        for path, entries in zip(paths, reply["only"].values(), strict=True):
+            for entry in entries:
+                yield f"{path}: {between(entry)} {entry['caption']}"
+        return
     directions = [reply, *([reply["reverse"]] if "reverse" in reply else [])]
     for path, captioned in zip(paths, directions, strict=False):
         for one in (captioned, *captioned["alternatives"]):
             yield f"{path}: {one['caption']}"
 
 
-def _complain(path: str, message: str) -> None:
-    """Say it on standard error, above the progress bar."""
+def between(entry: Mapping[str, Any]) -> str:
+    """From when to when, in hours, minutes and seconds."""
+
+    def clock(seconds: float) -> str:
+        tenths = round(seconds * 10)
+        return f"{tenths // 36_000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+    return f"{clock(entry['start_s'])}-{clock(entry['end_s'])}"
+
+
+def complain(path: str, message: str) -> None:
+    """Say it of a file on standard error, above the progress bar."""
     with tqdm.external_write_mode(sys.stderr):
         print(f"{path}: {message}", file=sys.stderr)
 
 
-def _print(text: str) -> None:
-    """Print at once, above the progress bar."""
+def write_line(text: str) -> None:
+    """Print at once on standard output, above the progress bar."""
     with tqdm.external_write_mode():
         print(text, flush=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import io
 import os
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +96,20 @@ def open_clip(path: str, held: Mapping[str, bytes]) -> BinaryIO:
         raise AudioTooLarge(f"the file is larger than {MAX_BYTES >> 20} MiB; send its sound alone")
     file.seek(0)
     return file
+
+
+def open_recording(path: str) -> BinaryIO:
+    """A file of any size, on a disk; what can be read but once is copied to one.
+
+    Raises OSError, and UnsupportedFormat for a folder without audio.
+    """
+    if not passing(path):
+        return _open(path)
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
+    with sys.stdin.buffer if path == STDIN else _open(path) as file:
+        shutil.copyfileobj(file, copy)
+    copy.seek(0)
+    return copy
 
 
 def _expand(argument: str) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from asyncio import sleep
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, BinaryIO
 
 import httpx
 
 from cli.describe import Failed, Reply
+from cli.timeline import Told
 from model.errors import AudiodiffError, OptionsError
 
 PAUSES_S = (1, 2, 4, 8, 16, 30, 60)
@@ -30,8 +33,8 @@ class RemoteService:
         api_key: str | None,
         search: Mapping[str, int],
         *,
-        both: bool,
-        events: bool,
+        both: bool = False,
+        events: bool = False,
     ) -> None:
         """Raises OptionsError if the URL is none."""
         headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
@@ -60,11 +63,45 @@ class RemoteService:
         Raises Failed if it is refused, OptionsError if its options are, and AudiodiffError if the
         service is not there, or is not one.
         """
+        return self._read(await self._until_free(lambda: self._post(files)))
+
+    async def listen(self, file: BinaryIO) -> AsyncGenerator[Told]:
+        """The lines of a timeline. Raises as ``describe``."""
+
+        async def post() -> httpx.Response:
+            file.seek(0)
+            request = self._client.build_request(
+                "POST",
+                "/timeline",
+                data=self._data,
+                files={"file": ("file", file)},
+                headers={"Accept": "application/x-ndjson"},
+            )
+            response = await self._client.send(request, stream=True)
+            if response.headers.get("content-type", "").startswith("application/x-ndjson"):
+                return response
+            await response.aread()
+            return response
+
+        async with aclosing(await self._until_free(post)) as response:
+            if response.is_closed:  # it is read, and no lines
+                raise self._error(response, _json(response))
+            try:
+                async for line in response.aiter_lines():
+                    told = json.loads(line)
+                    if "problem" in told:
+                        raise Failed(told["problem"]["detail"])
+                    yield _of_the_sound(told)
+            except httpx.TransportError as error:
+                raise Failed(f"the answer broke off: {error or type(error).__name__}") from error
+
+    async def _until_free(self, post: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """The answer to a request, which is sent again as long as there are pauses left."""
         pauses = iter(PAUSES_S)
         while True:
             pause = next(pauses, None)
             try:
-                response = await self._post(files)
+                response = await post()
             except httpx.TransportError as error:
                 # A service that was there may come back; one that never was is a wrong URL.
                 if pause is None or not self._met:
@@ -73,7 +110,7 @@ class RemoteService:
             else:
                 self._met = True
                 if pause is None or response.status_code not in (429, 503):
-                    return self._read(response)
+                    return response
                 after = response.headers.get("retry-after", "")
                 pause = int(after) if after.isdecimal() else pause
             await sleep(pause)
@@ -89,19 +126,27 @@ class RemoteService:
     def _read(self, response: httpx.Response) -> Reply:
         """The answer, or the error that a response is."""
         body = _json(response)
-        if response.is_success and "caption" in body:
-            return {name: value for name, value in body.items() if name not in _OF_THIS_REQUEST}
+        if response.is_success and body.keys() & {"caption", "only"}:
+            return _of_the_sound(body)
+        raise self._error(response, body)
+
+    def _error(self, response: httpx.Response, body: dict[str, Any]) -> Exception:
+        """The error that a response is, of this body."""
         status = f"{response.status_code} {response.reason_phrase}"
         detail = str(body.get("detail", status))
         if response.status_code == 401:
-            raise AudiodiffError(
+            return AudiodiffError(
                 f"{self._url} asks for an API key: give it as --api-key or AUDIODIFF_API_KEY"
             )
         if body.get("type") in _OPTIONS_AT_FAULT:
-            raise OptionsError(detail)
+            return OptionsError(detail)
         if response.status_code < 400 or response.status_code in (403, 404, 405):
-            raise AudiodiffError(f"{self._url} does not answer as audiodiff does: {status}")
-        raise Failed(detail)
+            return AudiodiffError(f"{self._url} does not answer as audiodiff does: {status}")
+        return Failed(detail)
+
+
+def _of_the_sound(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in _OF_THIS_REQUEST}
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

@@ -38,3 +38,8 @@ def name_the_user() -> None:
         getpass.getuser()
     except (KeyError, OSError):  # no variable tells it, and the uid has no entry in passwd
         os.environ["LOGNAME"] = str(os.getuid())
+
+
+def warn(message: str) -> None:
+    """On standard error."""
+    print(f"audiodiff: {message}", file=sys.stderr)

@@ -25,6 +25,7 @@ from model.types import (
     MAX_NEW_TOKENS,
     Caption,
     Description,
+    Difference,
     Encoded,
     GenerationOptions,
     Segment,
@@ -60,8 +61,11 @@ class Captioner:
         self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
         if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
             self.model.encoder.fold_norms()
+        # Where others compute, threads of torch's would spin while they do: a tenth of a processor.
+        self._threads = torch.get_num_threads()
         if compile is not None:
             self.model.compile_with(compile)
+            self._threads = 1 if compile.own_threads else self._threads
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
         longest = self.generation.max_length - 2 - _LOOK_AHEAD
@@ -151,14 +155,7 @@ class Captioner:
 
         One generation batch. Raises OptionsError if the options cannot be met.
         """
-        clips = Encoded.join([clip for clip, _ in pairs])
-        references = [reference for _, reference in pairs if reference is not None]
-        rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
-        left = self.model.compare(
-            clips,
-            Encoded.join(references) if references else clips.take([]),
-            torch.tensor(rows, dtype=torch.long, device=self.device),
-        )
+        left = self._compare(pairs)
         how = self._search(options)
         found = self.model.decoder.generate(left, **how)
         most, longest = self._most(options), how["max_new_tokens"]
@@ -171,6 +168,12 @@ class Captioner:
             )
             for row, (clip, reference) in enumerate(pairs)
         ]
+
+    @torch.inference_mode()
+    def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
+        """The sounds that each clip has and its reference has not, without a sentence."""
+        left = self._compare(pairs)
+        return [self._sounds(left.events, row, clip) for row, (clip, _) in enumerate(pairs)]
 
     def check(self, options: GenerationOptions) -> None:
         """Raise OptionsError if the options cannot be met."""
@@ -191,11 +194,32 @@ class Captioner:
         encoded = self.encode([clip for pair in pairs for clip in pair])
         return self.describe(list(zip(encoded[::2], encoded[1::2], strict=True)), options)
 
+    @torch.inference_mode()
+    def events(self, clip: Encoded) -> Tensor:
+        """[T, K] on the CPU: the probability of each of ``labels`` in each frame."""
+        head = self.model.events
+        assert head is not None, "the checkpoint knows no kinds of sound"
+        return head.probabilities(clip.frames)[0].float().cpu()
+
     def warm_up(self) -> None:
-        """Run one clip and one difference, so that the first request finds everything loaded."""
+        """Run one clip and one difference, so that the first request finds everything loaded.
+
+        Sets the threads of torch in the calling thread, where the model is to run.
+        """
+        torch.set_num_threads(self._threads)
         clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])
+
+    def _compare(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
+        clips = Encoded.join([clip for clip, _ in pairs])
+        references = [reference for _, reference in pairs if reference is not None]
+        rows = [row for row, (_, reference) in enumerate(pairs) if reference is not None]
+        return self.model.compare(
+            clips,
+            Encoded.join(references) if references else clips.take([]),
+            torch.tensor(rows, dtype=torch.long, device=self.device),
+        )
 
     def _silence(self, seconds: int) -> Waveform:
         source = SourceInfo(float(seconds), self.sample_rate, 1, "wav")
@@ -258,11 +282,10 @@ class Captioner:
 
     def _shared(self, clip: Encoded, reference: Encoded) -> tuple[Sound, ...]:
         """What both have."""
-        head = self.model.events
-        if head is None:
+        if self.model.events is None:
             return ()
-        first, second = (head.probabilities(one.frames)[0].float() for one in (clip, reference))
-        return sounds(shared(first, second), self.labels, self.frame_s)
+        both = shared(self.events(clip), self.events(reference))
+        return sounds(both, self.labels, self.frame_s)
 
     def _timeline(self, kept: Tensor | None, row: int, clip: Encoded) -> tuple[Segment, ...]:
         """One segment per encoder frame of the clip, padding left out."""

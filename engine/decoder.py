@@ -31,11 +31,7 @@ READY = b"ready"
 
 def main() -> None:
     """Serve until the other end closes."""
-    # Whoever stops the service may tell all of its processes; it still answers what it accepted.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_DATA, MAX_MEMORY)
+    confine()
     with Connection(int(sys.argv[1])) as connection:
         connection.send_bytes(READY)
         while True:
@@ -48,24 +44,43 @@ def main() -> None:
 
 def _answer(request: dict[str, Any], memory: int) -> dict[str, Any]:
     limits = DecodeLimits(**request["limits"])
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    # Past it the kernel ends the process, whatever its libraries do.
-    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + limits.max_cpu_s))
+    grant(limits.max_cpu_s)
     try:
         data = os.pread(memory, request["size"], 0)
         samples, source = decode_samples(data, request["rate"], limits)
         os.pwrite(memory, samples.data, 0)
-    except AudioError as error:
-        return {"error": type(error).__name__, "message": str(error)}
-    except MemoryError:
-        message = "Decoding takes more memory than is granted. Send fewer channels or a part."
-        return {"error": AudioTooLarge.__name__, "message": message}
-    except Exception:
-        return {"error": None, "message": traceback.format_exc()}
+    except Exception as error:
+        return failure(error)
     return {"size": len(samples), **asdict(source)}
 
 
-def _limit(kind: int, value: int) -> None:
+def failure(error: Exception) -> dict[str, Any]:
+    """What is answered of it; to be called where it was caught."""
+    if isinstance(error, AudioError):
+        return {"error": type(error).__name__, "message": str(error)}
+    if isinstance(error, MemoryError):
+        message = "Decoding takes more memory than is granted. Send fewer channels or a part."
+        return {"error": AudioTooLarge.__name__, "message": message}
+    return {"error": None, "message": traceback.format_exc()}
+
+
+def confine() -> None:
+    """Before the first file: what holds for this process whatever it decodes."""
+    # Whoever stops the service may tell all of its processes; it still answers what it accepted.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_DATA, MAX_MEMORY)
+
+
+def grant(cpu_s: float) -> None:
+    """So much more processor time: past it the kernel ends the process, whatever it does."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + cpu_s))
+
+
+def limit(kind: int, value: int) -> None:
+    """Hold this process to so much of a resource, or to less where it is granted less."""
     _, hard = resource.getrlimit(kind)
     resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 

@@ -180,8 +180,6 @@ class _Process:
 
     def __init__(self) -> None:
         """Raises OSError: it cannot be started."""
-        root = str(Path(__file__).resolve().parents[1])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self.up = False
         """Whether it takes files."""
         self.overdue = False
@@ -190,15 +188,7 @@ class _Process:
         self._memory = os.fdopen(os.memfd_create("audio"), "r+b")
         handed = (theirs.fileno(), self._memory.fileno())
         with theirs:
-            # A group of its own: Ctrl-C is for the service, which still answers what it accepted.
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, *map(str, handed)],
-                env={**os.environ, "PYTHONPATH": path, **_ENVIRONMENT},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=handed,
-                process_group=0,
-            )
+            self._child = spawn(MODULE, *handed)
 
     def greets(self) -> bool:
         """Wait until it is up; False if it ends instead."""
@@ -217,12 +207,10 @@ class _Process:
             os.pwrite(memory, data, 0)
             self._connection.send_bytes(json.dumps(request).encode())
             reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        if "error" in reply:
-            raise getattr(errors, reply["error"] or "", RuntimeError)(reply["message"])
+        refuse(reply)
         samples = np.empty(reply.pop("size"), np.float32)
         os.preadv(memory, [samples.data], 0)
-        source = SourceInfo(**{**reply, "warnings": tuple(reply["warnings"])})
-        return Waveform(torch.from_numpy(samples), sample_rate, source)
+        return Waveform(torch.from_numpy(samples), sample_rate, source_of(reply))
 
     @property
     def ended(self) -> bool:
@@ -231,12 +219,7 @@ class _Process:
 
     def end(self) -> str:
         """Kill it, whatever it does; how it ended."""
-        self._child.kill()
-        try:
-            code = self._child.wait(END_S)
-        except subprocess.TimeoutExpired:  # the kernel does not let go of it
-            return "it cannot be killed"
-        return f"signal {-code}" if code < 0 else f"status {code}"
+        return put_down(self._child)
 
     def close(self) -> None:
         """Let go of it; nobody may be in the midst of a call."""
@@ -261,7 +244,7 @@ class _Process:
             self.overdue = False
 
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # No team of threads for a few sums.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -269,3 +252,41 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
 }
+
+
+def spawn(module: str, *handed: int) -> subprocess.Popen[bytes]:
+    """``python -m`` a module of ours, to which these file descriptors are handed. Raises OSError.
+
+    A group of its own: Ctrl-C is for the service, which still answers what it accepted.
+    """
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *map(str, handed)],
+        env={**os.environ, "PYTHONPATH": path, **ENVIRONMENT},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=handed,
+        process_group=0,
+    )
+
+
+def put_down(child: subprocess.Popen[bytes]) -> str:
+    """Kill a process, whatever it does; how it ended."""
+    child.kill()
+    try:
+        code = child.wait(END_S)
+    except subprocess.TimeoutExpired:  # the kernel does not let go of it
+        return "it cannot be killed"
+    return f"signal {-code}" if code < 0 else f"status {code}"
+
+
+def refuse(reply: dict[str, Any]) -> None:
+    """Raise the error that a reply is, if it is one."""
+    if "error" in reply:
+        raise getattr(errors, reply["error"] or "", RuntimeError)(reply["message"])
+
+
+def source_of(reply: dict[str, Any]) -> SourceInfo:
+    """What the file was, by the reply."""
+    return SourceInfo(**{**reply, "warnings": tuple(reply["warnings"])})

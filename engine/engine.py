@@ -1,31 +1,40 @@
 """The road of a request: decode pool -> batcher -> worker; warm-up, drain and health.
 
-Everything here runs on the event loop, but ``_prepare`` on the decode pool and ``_warm_up`` on the
-model thread.
+Everything here runs on the event loop, but ``_prepare`` on the decode pool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from typing import BinaryIO
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import BinaryIO, TypeVar
 
 import torch
 
+from engine import long, recording
 from engine.answer import Answer
 from engine.batcher import Batcher, Limits
 from engine.cache import EncoderCache
+from engine.compare import Comparison, Timeline
 from engine.decoders import Decoders
 from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
 from engine.observer import Observer
 from engine.settings import MIB, EngineSettings
-from engine.worker import AnyCaptioner, Job, Prepared, Work, Worker
+from engine.stream import HeardWindow
+from engine.worker import AnyCaptioner, Job, Prepared, StreamWindow, Work, Worker
 from model.audio import DecodeLimits
-from model.errors import AudioError, EmptyAudio
-from model.types import GenerationOptions
+from model.errors import AudioError, EmptyAudio, OptionsError
+from model.types import Description, Encoded, GenerationOptions, SourceInfo
+
+T = TypeVar("T")
+STREAM_RETRY_S = 30.0
+"""Streams last; who finds no place for one need not ask at once again."""
+RECORDING_S = 30.0
+"""After so long, who may send no long recording now is to ask again."""
 
 
 class Engine:
@@ -36,6 +45,7 @@ class Engine:
     ) -> None:
         self._settings = settings
         self.captioner = captioner
+        self.observer = observer
         longest_s = settings.max_audio_seconds
         self._decode_limits = DecodeLimits(longest_s, max_cpu_s=5 + longest_s / 20)
         self._decoders = Decoders(settings.decode_workers)
@@ -44,22 +54,26 @@ class Engine:
         self._pool = ThreadPoolExecutor(
             settings.decode_workers, "decode", initializer=torch.set_num_threads, initargs=(1,)
         )
-        self._threads = torch.get_num_threads()
         self._cache = EncoderCache(int(settings.cache_mb * MIB), captioner.revision)
-        self._batcher: Batcher[Job, Work] = Batcher(
+        self._batcher: Batcher[Job | StreamWindow, Work | HeardWindow] = Batcher(
             Worker(captioner, self._cache, observer).run,
             Limits(
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
                 max_wait_s=settings.max_wait_ms / 1000,
-                max_queue=settings.max_queue,
+                # Neither a recording's windows nor a stream's take a request's place.
+                max_queue=settings.max_queue
+                + settings.max_timelines * long.MAX_WINDOWS
+                + settings.max_streams,
                 max_queue_cost=settings.max_queue_seconds,
             ),
-            set_up=self._warm_up,
+            set_up=captioner.warm_up,
             is_fatal=lambda error: isinstance(error, torch.AcceleratorError),
         )
         self._accepted = 0
         self._accepted_bytes = 0
+        self._recordings = 0
+        self._streams = 0
         self._drain_began: float | None = None
         observer.model(
             captioner.name, captioner.revision, str(captioner.device), dtype_name(captioner.dtype)
@@ -69,6 +83,7 @@ class Engine:
         observer.watch("model_ready", lambda: float(self.trouble() is None))
         observer.watch("device_memory_bytes", self._device_memory)
         observer.watch("decoders_ready", lambda: self._decoders.ready)
+        observer.watch("streams", lambda: self._streams)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -87,7 +102,11 @@ class Engine:
     @property
     def drained(self) -> bool:
         """Whether nothing accepted is left to answer, or the time for it is over."""
-        return self._drain_began is not None and (self._accepted == 0 or self._drain_left_s() == 0)
+        return self._drain_began is not None and (self._idle or self._drain_left_s() == 0)
+
+    @property
+    def _idle(self) -> bool:
+        return self._accepted == 0 and self._recordings == 0
 
     @property
     def died(self) -> bool:
@@ -98,7 +117,7 @@ class Engine:
         """Work off the queue or, past the drain limit, fail it; True if nothing is left over."""
         self.begin_drain()
         limit_s = self._drain_left_s()
-        idle = self._accepted == 0
+        idle = self._idle
         return await asyncio.to_thread(self._batcher.close, limit_s) and idle
 
     async def stop(self) -> None:
@@ -153,6 +172,23 @@ class Engine:
             self._accepted -= 1
             self._accepted_bytes -= size
 
+    @contextmanager
+    def admit_recording(self) -> Iterator[None]:
+        """Hold a long recording's place, as ``admit`` does a request's.
+
+        Its body is not counted: it lies on a disk.
+        """
+        self.check()
+        if self._recordings >= self._settings.max_timelines:
+            raise QueueFull(
+                "as many long recordings are being heard as may be; try again later", RECORDING_S
+            )
+        self._recordings += 1
+        try:
+            yield
+        finally:
+            self._recordings -= 1
+
     async def answer(
         self,
         files: Mapping[str, BinaryIO],
@@ -184,6 +220,7 @@ class Engine:
             deadline=deadline,
         )
         work = await _result(future, deadline)
+        assert isinstance(work, Work)
         return Answer(
             {field: clip.source for field, clip in zip(files, clips, strict=True)},
             work.descriptions,
@@ -198,9 +235,89 @@ class Engine:
             work.batch_size,
         )
 
-    def _warm_up(self) -> None:
-        torch.set_num_threads(self._threads)
-        self.captioner.warm_up()
+    async def timeline(
+        self, file: BinaryIO, options: GenerationOptions
+    ) -> AsyncGenerator[long.Item]:
+        """Say what is heard when in a recording, a file on a disk; to be closed (``aclosing``).
+
+        It waits for its turn as long as it takes. Raises AudioError, OptionsError, Closed,
+        WorkerDied or DeviceFailed. Closing or cancelling stops the work.
+        """
+        self.captioner.check(options)
+        if not self.captioner.labels:
+            raise OptionsError("this checkpoint knows no kinds of sound: serve one that does")
+        limits = DecodeLimits(self._settings.max_timeline_seconds)
+        blocks = recording.blocks(file, self.captioner.sample_rate, limits)
+        async with (
+            aclosing(blocks),
+            aclosing(
+                long.listen(blocks, long.Ear(self.captioner, self._batcher, options))
+            ) as items,
+        ):
+            async for item in items:
+                yield item
+
+    async def compare(
+        self, files: Mapping[str, BinaryIO], options: GenerationOptions
+    ) -> Comparison:
+        """Say what is heard when in two long recordings, and in which alone; as ``timeline``."""
+        timelines = {}
+        for name, file in files.items():
+            try:
+                async with aclosing(self.timeline(file, options)) as items:
+                    heard = [item async for item in items]
+            except AudioError as error:
+                raise type(error)(f"{name}: {error}") from error
+            entries = [item for item in heard if isinstance(item, long.Entry)]
+            (whole,) = (item for item in heard if isinstance(item, long.Whole))
+            timelines[name] = Timeline(entries, whole)
+        return Comparison(timelines)
+
+    @contextmanager
+    def streaming(self) -> Iterator[None]:
+        """Hold a place for a stream while it lasts. Raises WorkerDied, NotReady or QueueFull."""
+        self.check()
+        if self._streams >= self._settings.max_streams:
+            raise QueueFull("as many streams are open as may be; try again later", STREAM_RETRY_S)
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+    async def hear(self, window: StreamWindow, deadline: float) -> HeardWindow:
+        """What a window of a stream has that its background has not, without a sentence.
+
+        Raises as ``answer`` does.
+        """
+        length = window.clip.duration_s
+        future = self._batcher.submit(window, length=length, count=1, deadline=deadline)
+        heard = await _result(future, deadline)
+        assert isinstance(heard, HeardWindow)
+        return heard
+
+    async def tell(
+        self,
+        clip: Encoded,
+        background: Encoded,
+        source: SourceInfo,
+        options: GenerationOptions,
+        deadline: float,
+    ) -> Description:
+        """The sentence for what a window has that its background has not. Raises as ``answer``."""
+        # Keys of nothing: what a stream holds is in no other's place, and in no cache.
+        clips = tuple(
+            Prepared(secrets.token_bytes(16), source, frames) for frames in (clip, background)
+        )
+        future = self._batcher.submit(
+            Job(clips, options, False, time.monotonic()),
+            length=source.duration_s,
+            count=2,
+            deadline=deadline,
+        )
+        work = await _result(future, deadline)
+        assert isinstance(work, Work)
+        return work.descriptions[0]
 
     def _prepare(self, name: str, file: BinaryIO) -> Prepared:
         data = file.read()
@@ -235,7 +352,7 @@ async def before(deadline: float, message: str) -> AsyncIterator[None]:
         raise DeadlinePassed(message) from error
 
 
-async def _result(future: Future[Work], deadline: float) -> Work:
+async def _result(future: Future[T], deadline: float) -> T:
     """Wait for a result; past the deadline withdraw what the model has not begun."""
     waiter = asyncio.wrap_future(future)
     try:

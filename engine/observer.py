@@ -16,7 +16,7 @@ class Observer(Protocol):
         """Something to be read at any time from now on, from any thread.
 
         ``queue_depth`` and ``queue_audio_seconds`` of what waits, ``model_ready`` (0 or 1),
-        ``device_memory_bytes``, ``decoders_ready``.
+        ``device_memory_bytes``, ``decoders_ready``, ``streams``.
         """
 
     def batch(self, lengths: Sequence[float], encoded: int) -> None:
@@ -27,6 +27,9 @@ class Observer(Protocol):
 
     def heard(self, labels: Iterable[str]) -> None:
         """Sounds of these labels, all of them the checkpoint's own, were told of."""
+
+    def listened(self, lag_s: float, told: bool) -> None:
+        """A window of a stream was heard ``lag_s`` after its end came, and told of or not."""
 
 
 class Unobserved:
@@ -45,4 +48,7 @@ class Unobserved:
         """Forget it."""
 
     def heard(self, labels: Iterable[str]) -> None:
+        """Forget it."""
+
+    def listened(self, lag_s: float, told: bool) -> None:
         """Forget it."""

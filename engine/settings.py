@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 
 MIB = 2**20
+BACKGROUND_S, MIN_BACKGROUND_S, MAX_BACKGROUND_S = 120.0, 15.0, 3600.0
+"""How far back a stream's background reaches: as a rule, at least, and at most."""
 
 
 def cores() -> int:
@@ -27,7 +29,10 @@ class EngineSettings:
     max_queue_seconds: float = 3600
     max_queue_mb: float = 1024
     max_audio_seconds: float = 60
+    max_timeline_seconds: float = 14_400
+    max_timelines: int = 2
     request_timeout_s: float = 30
     decode_workers: int = field(default_factory=cores)
     cache_mb: float = 256
+    max_streams: int = 16
     drain_timeout_s: float = 30

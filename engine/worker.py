@@ -9,12 +9,14 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from engine.cache import CachedClip, EncoderCache
 from engine.errors import DeviceFailed
 from engine.observer import Observer
+from engine.stream import HeardWindow
 from model.audio import Decode, DecodeLimits
-from model.types import Description, Encoded, GenerationOptions, SourceInfo, Waveform
+from model.types import Description, Encoded, GenerationOptions, Sound, SourceInfo, Waveform
 
 T = TypeVar("T")
 
@@ -29,6 +31,8 @@ class AnyCaptioner(Protocol):
     sample_rate: int
     frame_s: float
     card: dict[str, object]
+    labels: tuple[str, ...]
+    """The kinds of sound that it knows apart; none without an event head."""
     defaults: GenerationOptions
     """What holds where a request says nothing; none of it None."""
 
@@ -46,8 +50,14 @@ class AnyCaptioner(Protocol):
     ) -> list[Description]:
         """Generate one batch; None asks for a plain caption."""
 
+    def events(self, clip: Encoded) -> Tensor:
+        """[T, K] on the CPU: the probability of each label in each frame; model thread only."""
+
+    def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
+        """The sounds that each clip has and its reference has not; model thread only."""
+
     def warm_up(self) -> None:
-        """Pay first-call costs; model thread only."""
+        """Pay first-call costs, and take its threads; model thread only."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +67,17 @@ class Prepared:
     key: bytes
     source: SourceInfo
     content: Waveform | Encoded
+    passing: bool = False
+    """Whether it will not come again: it is not kept."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One request: a clip to caption, or an input and a reference."""
+    """One request: a clip to caption, or an input and a reference; or clips to be heard only."""
 
     clips: tuple[Prepared, ...]
-    options: GenerationOptions
+    options: GenerationOptions | None
+    """None: what the clips are is ``Work.heard``, and nothing is described."""
     both: bool
     queued_at: float
 
@@ -77,6 +90,23 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """The frames of a clip, and what is heard in them."""
+
+    encoded: Encoded
+    events: Tensor
+    """[T, K] on the CPU."""
+
+
+@dataclass(frozen=True)
+class StreamWindow:
+    """A stretch of a stream, and the frames of what was heard before it, if anything was."""
+
+    clip: Waveform
+    background: Encoded | None
+
+
+@dataclass(frozen=True)
 class Work:
     """What the model thread made of a job; seconds."""
 
@@ -85,6 +115,8 @@ class Work:
     encode_s: float
     generate_s: float
     batch_size: int
+    heard: tuple[Heard, ...] = ()
+    """The clips of a job without options."""
 
 
 class Worker:
@@ -95,14 +127,32 @@ class Worker:
         self._cache = cache
         self._observer = observer
 
-    def run(self, jobs: Sequence[Job]) -> list[Work]:
-        """One batch. Raises DeviceFailed when out of memory, and what the captioner raises."""
+    def run(self, batch: Sequence[Job | StreamWindow]) -> list[Work | HeardWindow]:
+        """One batch, in order: Work of each Job, HeardWindow of each StreamWindow.
+
+        Raises DeviceFailed when out of memory, and what the captioner raises.
+        """
+        jobs = [one for one in batch if isinstance(one, Job)]
+        windows = [one for one in batch if isinstance(one, StreamWindow)]
         try:
-            return self._run(jobs)
+            heard = iter(self._hear(windows) if windows else [])
+            works = iter(self._run(jobs) if jobs else [])
         except torch.OutOfMemoryError as error:
             raise DeviceFailed(
                 "the device ran out of memory; send a shorter clip or ask for fewer beams"
             ) from error
+        return [next(works) if isinstance(one, Job) else next(heard) for one in batch]
+
+    def _hear(self, windows: Sequence[StreamWindow]) -> list[HeardWindow]:
+        encoded = self._captioner.encode([window.clip for window in windows])
+        pairs = {
+            index: (frames, window.background)
+            for index, (frames, window) in enumerate(zip(encoded, windows, strict=True))
+            if window.background is not None
+        }
+        left = self._captioner.left([*pairs.values()]) if pairs else []
+        new = dict(zip(pairs, left, strict=True))
+        return [HeardWindow(frames, new.get(index, ())) for index, frames in enumerate(encoded)]
 
     def _run(self, jobs: Sequence[Job]) -> list[Work]:
         began = time.monotonic()
@@ -112,9 +162,14 @@ class Worker:
         encode_s = time.monotonic() - began
 
         groups: dict[GenerationOptions, list[int]] = {}
-        for index, job in enumerate(jobs):
-            groups.setdefault(job.options, []).append(index)
         results: dict[int, Work] = {}
+        for index, job in enumerate(jobs):
+            if job.options is not None:
+                groups.setdefault(job.options, []).append(index)
+                continue
+            heard = tuple(Heard(clip, self._captioner.events(clip)) for clip in encoded[index])
+            queue_s = began - job.queued_at
+            results[index] = Work([], queue_s, encode_s, 0.0, len(clips), heard)
         for options, members in groups.items():
             flat = self._captioner.describe([p for i in members for p in pairs[i]], options)
             generate_s = time.monotonic() - began - encode_s
@@ -142,7 +197,8 @@ class Worker:
         encoded = self._captioner.encode(waveforms) if waveforms else []
         for clip, frames in zip(waiting, encoded, strict=True):
             known[clip.key] = frames
-            self._cache.put(clip.key, CachedClip(clip.source, frames))
+            if not clip.passing:
+                self._cache.put(clip.key, CachedClip(clip.source, frames))
         self._observer.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
 

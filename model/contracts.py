@@ -30,6 +30,11 @@ class Part(Protocol):
 class Compile(Protocol):
     """A compiler for inference (``model.runtimes``)."""
 
+    own_threads: bool
+    """Whether what it compiled computes with threads of its own, beside torch's."""
+    few_shapes: bool
+    """Whether each new set of sizes costs so much that padding to fewer of them is worth it."""
+
     def __call__(self, module: nn.Module, *examples: Tensor) -> nn.Module:
         """``module``, of tensors to one or several, compiled for any sizes of their dimensions.
 

@@ -18,6 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from engine.engine import Engine
 from engine.worker import AnyCaptioner
 from service import logging, problems
+from service.listening import MAX_MESSAGE_BYTES
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.page import add_page
@@ -37,7 +38,7 @@ def create_app(settings: Settings, captioner: AnyCaptioner) -> FastAPI:
     """The whole service around a loaded captioner; its threads live as long as its lifespan.
 
     The lifespan does not wait for the warm-up: until it is done ``/livez`` answers 200 and
-    ``/readyz``, ``/caption`` and ``/difference`` answer 503.
+    ``/readyz`` and the routes that compute answer 503.
     """
     metrics = Metrics()
     metrics.watch("queue_limit", lambda: settings.max_queue)
@@ -149,6 +150,11 @@ def serve(settings: Settings, captioner: AnyCaptioner) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # ``BehindProxy`` reads them
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        # No pong is read while a window waits for the model.
+        ws_ping_timeout=2 * settings.request_timeout_s,
         # Longer than a balancer keeps its idle connections, so that it is the one to close them.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_LAST_WORDS_S,

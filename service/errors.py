@@ -15,3 +15,7 @@ class BodyTooLarge(Exception):
 
 class MalformedBody(Exception):
     """The body is not the multipart/form-data that its header announces."""
+
+
+class NoRoom(Exception):
+    """There is no room for a recording of this size; send a part, or try again later."""

@@ -49,6 +49,29 @@ DIFFERENCE: dict[str, object] = {
     },
 }
 
+TIMELINE: dict[str, object] = {
+    "id": "9f2c7d1e8a",
+    "entries": [
+        {
+            "start_s": 12.16,
+            "end_s": 15.36,
+            "caption": "a dog is barking",
+            "sounds": [{"label": "Dog", "score": 0.87}],
+        }
+    ],
+    "audio": {**_OGG, "duration_s": 3600.0},
+    "model": _MODEL,
+    "timing_ms": {"read": 210.0, "total": 40100.0},
+    "summary": "Heard in 1 h 0 min: dog (3 s).",
+}
+AS_TEXT = {
+    "application/x-ndjson": '{"start_s": 12.16, "end_s": 15.36, "caption": "a dog is barking", '
+    '"sounds": [{"label": "Dog", "score": 0.87}]}\n{"heard_s": 19.2}\n',
+    "text/vtt": "WEBVTT\n\n00:00:12.160 --> 00:00:15.360\n[dog barking]\n",
+    "application/x-subrip": "1\n00:00:12,160 --> 00:00:15,360\n[dog barking]\n",
+}
+"""The same timeline in other media types."""
+
 HEALTH: dict[str, object] = {"status": "ok"}
 
 INFO: dict[str, object] = {
@@ -61,6 +84,9 @@ INFO: dict[str, object] = {
     "limits": {
         "max_upload_mb": 25,
         "max_audio_seconds": 60,
+        "max_timeline_seconds": 14400,
+        "max_timeline_mb": 4096,
+        "max_timelines": 2,
         "max_queue": 256,
         "max_queue_mb": 1024,
         "max_queue_seconds": 3600,

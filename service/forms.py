@@ -40,7 +40,7 @@ AudioFile = Annotated[
 
 
 class Form(BaseModel):
-    """Options of both routes; an unknown field is an error."""
+    """Options of every route; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -51,9 +51,6 @@ class Form(BaseModel):
         description="Beam width; 1 is greedy. Default: the checkpoint's.",
         json_schema_extra=_not_null,
     )
-    num_captions: int = Field(
-        1, ge=1, le=MAX_BEAMS, description="Captions wanted, best first; at most num_beams."
-    )
     max_new_tokens: int | None = Field(
         None,
         ge=1,
@@ -62,15 +59,6 @@ class Form(BaseModel):
         "Default: the checkpoint's.",
         json_schema_extra=_not_null,
     )
-    events: bool = Field(False, description="Whether to say when each sound is heard.")
-
-    @field_validator("num_captions")
-    @classmethod
-    def _within_beams(cls, value: int, info: ValidationInfo) -> int:
-        beams = info.data.get("num_beams")
-        if beams is not None and value > beams:
-            raise ValueError(f"must be at most num_beams, which is {beams}")
-        return value
 
     @classmethod
     def texts(cls) -> set[str]:
@@ -88,18 +76,49 @@ class Form(BaseModel):
     @property
     def options(self) -> GenerationOptions:
         """The options as the model takes them."""
+        return GenerationOptions(self.num_beams, 1, self.max_new_tokens)
+
+
+class ClipForm(Form):
+    """Options of the two routes that take clips."""
+
+    num_captions: int = Field(
+        1, ge=1, le=MAX_BEAMS, description="Captions wanted, best first; at most num_beams."
+    )
+    events: bool = Field(False, description="Whether to say when each sound is heard.")
+
+    @field_validator("num_captions")
+    @classmethod
+    def _within_beams(cls, value: int, info: ValidationInfo) -> int:
+        beams = info.data.get("num_beams")
+        if beams is not None and value > beams:
+            raise ValueError(f"must be at most num_beams, which is {beams}")
+        return value
+
+    @property
+    def options(self) -> GenerationOptions:
+        """The options as the model takes them."""
         return GenerationOptions(self.num_beams, self.num_captions, self.max_new_tokens)
 
 
-class CaptionForm(Form):
+class CaptionForm(ClipForm):
     """Body of POST /caption."""
 
     file: AudioFile = Field(description="One clip: WAV, FLAC, OGG, MP3, M4A, WebM, ...")
 
 
-class DifferenceForm(Form):
+class DifferenceForm(ClipForm):
     """Body of POST /difference."""
 
     input: AudioFile = Field(description="The clip that is described.")
     reference: AudioFile = Field(description="The clip whose sounds are left out.")
     both: bool = Field(False, description="Whether to answer the other direction too.")
+
+
+class TimelineForm(Form):
+    """Body of POST /timeline."""
+
+    file: AudioFile = Field(description="One recording, of up to hours: WAV, FLAC, OGG, MP3, ...")
+    sentence_case: bool = Field(
+        False, description="Of subtitles: whether they begin with a capital letter."
+    )

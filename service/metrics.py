@@ -13,6 +13,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
+    start_http_server,
 )
 
 from service.middleware import Record
@@ -22,7 +23,7 @@ from service.problems import CLIENT_GONE
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 _CLIPS = (1, 2, 4, 8, 16, 32, 64, 128)
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-INFERENCE = ("/caption", "/difference")
+INFERENCE = ("/caption", "/difference", "/timeline")
 
 
 class Metrics:
@@ -76,7 +77,7 @@ class Metrics:
         )
         self._rejections = Counter(
             "rejections",
-            "Requests for a caption or a difference that got a problem instead.",
+            "Requests for a caption or a difference, and streams, that got a problem instead.",
             ["reason"],
             prefix,
             registry=registry,
@@ -97,6 +98,27 @@ class Metrics:
             prefix,
             registry=registry,
         )
+        self._windows = Counter(
+            "stream_windows", "Windows of streams that were heard.", (), prefix, registry=registry
+        )
+        self._events = Counter(
+            "stream_events", "Events told of streams.", (), prefix, registry=registry
+        )
+        self._lag = Histogram(
+            "stream_lag_seconds",
+            "From when the last sound of a window came to when it was known whether it is news.",
+            (),
+            prefix,
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._reconnections = Counter(
+            "stream_reconnections",
+            "Times that a source that had broken was heard again.",
+            (),
+            prefix,
+            registry=registry,
+        )
         self._gauges = {
             name: Gauge(name, help_text, (), prefix, registry=registry)
             for name, help_text in (
@@ -107,6 +129,7 @@ class Metrics:
                 ("model_ready", "1 when requests are taken."),
                 ("device_memory_bytes", "Memory held on the model's device; 0 on a CPU."),
                 ("decoders_ready", "Processes that decode, are up and not stuck."),
+                ("streams", "Streams that are listened to over WS /listen."),
             )
         }
         ProcessCollector(registry=registry)
@@ -139,6 +162,27 @@ class Metrics:
         """Count sounds by their label, of which there are as many as the checkpoint knows."""
         for label in labels:
             self._sounds.labels(label).inc()
+
+    def listened(self, lag_s: float, told: bool) -> None:
+        """Count a window of a stream."""
+        self._windows.inc()
+        self._lag.observe(lag_s)
+        self._events.inc(told)
+
+    def refused(self, reason: str) -> None:
+        """Count a stream that got a problem."""
+        self._rejections.labels(reason).inc()
+
+    def reconnected(self) -> None:
+        """Count a source that was opened again."""
+        self._reconnections.inc()
+
+    def serve(self, port: int) -> None:
+        """Answer scrapes on this port of the machine itself, where there is no service to do so.
+
+        Raises OSError if the port cannot be had.
+        """
+        start_http_server(port, "127.0.0.1", self._registry)
 
     def request(self, record: Record) -> None:
         """Count a request at its end."""

@@ -34,7 +34,7 @@ from model.errors import (
     UnsupportedFormat,
 )
 from model.types import MAX_BEAMS
-from service.errors import BodyTooLarge, MalformedBody, Unauthorized
+from service.errors import BodyTooLarge, MalformedBody, NoRoom, Unauthorized
 from service.middleware import Record
 from service.schemas import Problem
 
@@ -73,6 +73,7 @@ TABLE: Mapping[type[Exception], ProblemType] = {
     FatalBatch: ProblemType(500, "device-died", "Device died"),
     WorkerDied: ProblemType(503, "worker-died", "Model thread dead"),
     DeviceFailed: ProblemType(503, "device-failed", "Device failed"),
+    NoRoom: ProblemType(507, "no-room", "No room for the upload"),
     DeadlinePassed: ProblemType(504, "deadline-passed", "Deadline passed"),
     Exception: ProblemType(500, "internal", "Internal error"),
 }
@@ -107,15 +108,26 @@ async def problem_response(request: Request, error: Exception) -> JSONResponse:
         )
         headers = dict(error.headers or {})
     else:
-        known = problem_type(error)
-        record.problem = known.slug
-        if known is TABLE[Exception]:
-            _log.error("request %s failed", record.id, exc_info=error)
-        problem = _problem(known, _detail(error, known), record.id)
+        known, problem = described(error, record)
         headers = _headers(error, known)
     return JSONResponse(
         problem.model_dump(), problem.status, headers=headers, media_type=MEDIA_TYPE
     )
+
+
+def described(error: Exception, record: Record) -> tuple[ProblemType, Problem]:
+    """What an exception that the router did not raise is answered with; the record notes it."""
+    known, problem = problem_of(error, record.id)
+    record.problem = known.slug
+    return known, problem
+
+
+def problem_of(error: Exception, request_id: str) -> tuple[ProblemType, Problem]:
+    """What a request is told of an error by the table; what is not in it is logged."""
+    known = problem_type(error)
+    if known is TABLE[Exception]:
+        _log.error("request %s failed", request_id, exc_info=error)
+    return known, _problem(known, _detail(error, known), request_id)
 
 
 def responses(kinds: Collection[type[Exception]]) -> dict[int | str, dict[str, object]]:

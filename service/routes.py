@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import platform
 import time
-from collections.abc import Callable, Collection, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack, aclosing
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import torch
 from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 
 from engine.engine import Engine, before, dtype_name
 from engine.errors import NotReady, WorkerDied
+from model.errors import AudioTooLong
 from model.types import GenerationOptions
 from service import examples, problems, schemas
-from service.errors import Unauthorized
-from service.forms import CaptionForm, DifferenceForm, Form
+from service.disconnect import unless_gone
+from service.errors import NoRoom
+from service.forms import CaptionForm, ClipForm, DifferenceForm, Form, TimelineForm
+from service.keys import check_keys
+from service.listening import PATH, listen
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
+from service.timeline import SUBTITLES, Lines, accepted, ending, gathered, subtitles
 from service.uploads import announced, read_form
 from service.version import version
 
-T = TypeVar("T")
+F = TypeVar("F", bound=Form)
+PAIR = ("input", "reference")
+SLOWEST_UPLOAD = 64 << 10
+"""Bytes a second: a recording that comes more slowly is given up."""
 
 
 def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) -> None:
-    """Give the app its endpoints; keys, where there are any, guard the two that compute.
+    """Give the app its endpoints; keys, where there are any, guard those that compute.
 
     ``defaults`` are the checkpoint's, for the documentation.
     What was not asked for, as the reverse or a sound's events, stays unset and out of an answer.
@@ -41,7 +48,7 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
     inference = APIRouter(
         tags=["inference"], dependencies=[Depends(require_key)] if settings.api_keys else []
     )
-    refusals = [kind for kind in problems.TABLE if kind is not ClientDisconnect]
+    refusals = [kind for kind in problems.TABLE if kind not in (ClientDisconnect, NoRoom)]
     inference.post(
         "/caption",
         responses=_answers(examples.CAPTION, refusals),
@@ -50,11 +57,18 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
     )(caption)
     inference.post(
         "/difference",
-        responses=_answers(examples.DIFFERENCE, refusals),
+        responses=_answers(examples.DIFFERENCE, [*refusals, NoRoom]),
         openapi_extra=_body(DifferenceForm, defaults),
         response_model_exclude_unset=True,
     )(difference)
+    inference.post(
+        "/timeline",
+        responses=_answers(examples.TIMELINE, [*refusals, NoRoom], also=examples.AS_TEXT),
+        openapi_extra=_body(TimelineForm, defaults),
+        response_model=schemas.TimelineResponse,
+    )(timeline)
     app.include_router(inference)
+    app.add_api_websocket_route(PATH, listen)
 
     operations = APIRouter(tags=["operations"])
 
@@ -88,20 +102,79 @@ async def caption(request: Request) -> schemas.CaptionResponse:
     return schemas.CaptionResponse(**await _answer(request, CaptionForm, "file"))
 
 
-async def difference(request: Request) -> schemas.DifferenceResponse:
+async def difference(
+    request: Request,
+) -> schemas.DifferenceResponse | schemas.LongDifferenceResponse:
     """Say what is heard in `input` and not in `reference`; with `both`, the reverse too.
 
     `curl -F input=@now.wav -F reference=@before.wav localhost:8000/difference`
+
+    Recordings longer than a clip may be, or larger, are compared by their timelines: the answer is
+    both of them, and of each what is heard at no time of the other.
     """
-    return schemas.DifferenceResponse(
-        **await _answer(request, DifferenceForm, "input", "reference")
-    )
+    settings: Settings = request.app.state.settings
+    if announced(request, 0) > settings.max_upload_bytes:
+        async with AsyncExitStack() as stack:
+            form = await _recordings(request, DifferenceForm, stack)
+            answer = await _compare(request, form)
+    else:
+        answer = await _answer(request, DifferenceForm, *PAIR)
+    kind = schemas.LongDifferenceResponse if "only" in answer else schemas.DifferenceResponse
+    return kind(**answer)
 
 
-async def _answer(request: Request, kind: type[Form], *fields: str) -> dict[str, Any]:
+async def timeline(request: Request) -> Response:
+    """Say what is heard when in a recording of up to hours, and at last all of it in a sentence.
+
+    `curl -F file=@night.flac localhost:8000/timeline`. With `Accept: application/x-ndjson` each
+    entry is a line as soon as it is known; between them stand lines of `heard_s`, which say how far
+    the recording is heard, and the last line is the answer without its `entries`, or a `problem`.
+    With `Accept: text/vtt` or `application/x-subrip` the answer is subtitles.
+    """
+    engine: Engine = request.app.state.engine
+    kind = accepted(request)
+    async with AsyncExitStack() as stack:
+        form = await _recordings(request, TimelineForm, stack)
+        heard = engine.timeline(form.file.file, form.options)
+        items = await stack.enter_async_context(aclosing(heard))
+        if kind == Lines.media_type:
+            first = await unless_gone(request, anext(items))
+            return Lines(request, first, items, stack.pop_all())
+        answer = await unless_gone(request, gathered(request, items))
+    if kind in SUBTITLES:
+        return subtitles(kind, answer, sentence_case=form.sentence_case)
+    return JSONResponse(answer)
+
+
+async def _recordings(request: Request, kind: type[F], stack: AsyncExitStack) -> F:
+    """Admit long recordings and read them to a disk; ``stack`` holds them."""
+    settings: Settings = request.app.state.settings
+    record: Record = request.state.record
+    stack.enter_context(request.app.state.engine.admit_recording())
+    began, most = time.monotonic(), settings.max_timeline_bytes
+    size = min(announced(request, most), most)
+    deadline = record.began + settings.request_timeout_s + size / SLOWEST_UPLOAD
+    async with before(deadline, "the body did not arrive in time; send it faster or smaller"):
+        form = await stack.enter_async_context(read_form(request, kind, most, to_disk=True))
+    record.stages["read"] = time.monotonic() - began
+    return form
+
+
+async def _compare(request: Request, form: DifferenceForm) -> dict[str, Any]:
+    """The answer's body on two long recordings, for which a place is held."""
+    engine: Engine = request.app.state.engine
+    files = {field: getattr(form, field).file for field in PAIR}
+    comparison = await unless_gone(request, engine.compare(files, form.options))
+    sources = (one.whole.source for one in comparison.timelines.values())
+    request.state.record.audio_s = sum(source.duration_s for source in sources)
+    return {**comparison.to_json(), **ending(request)}
+
+
+async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[str, Any]:
     """Admit, read, describe: refused before the body is read, withdrawn if the client leaves.
 
-    The files lie in ``fields`` of the form; the result is the answer's body.
+    The files lie in ``fields`` of the form; the result is the answer's body. Two of which one is
+    longer than a clip may be are compared by their timelines.
     """
     engine: Engine = request.app.state.engine
     settings: Settings = request.app.state.settings
@@ -116,7 +189,13 @@ async def _answer(request: Request, kind: type[Form], *fields: str) -> dict[str,
         record.stages["read"] = time.monotonic() - began
         files = {field: getattr(form, field).file for field in fields}
         both = isinstance(form, DifferenceForm) and form.both
-        answer = await _unless_gone(request, engine.answer(files, form.options, deadline, both))
+        try:
+            answer = await unless_gone(request, engine.answer(files, form.options, deadline, both))
+        except AudioTooLong:
+            if not isinstance(form, DifferenceForm):
+                raise
+            stack.enter_context(engine.admit_recording())
+            return await _compare(request, form)
     record.stages.update(answer.stages)
     record.batch_size = answer.batch_size
     record.audio_s = sum(source.duration_s for source in answer.sources.values())
@@ -125,32 +204,19 @@ async def _answer(request: Request, kind: type[Form], *fields: str) -> dict[str,
     return {**answer.to_json(events=form.events), "id": record.id, "timing_ms": timing}
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which is cancelled with ClientDisconnect if the client leaves."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    tasks = task, watcher = asyncio.create_task(work), asyncio.create_task(gone())
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        task.cancel()
-        watcher.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 def _answers(
     example: object,
     refusals: Collection[type[Exception]] = (),
     media_type: str = "application/json",
+    also: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[int | str, dict[str, Any]]:
-    """What a route answers, for OpenAPI: an example of success, and of each problem."""
-    success = {"description": "Success", "content": {media_type: {"example": example}}}
+    """What a route answers, for OpenAPI: an example of success, and of each problem.
+
+    ``also`` are the same in other media types.
+    """
+    examples = {media_type: example, **also}
+    content = {kind: {"example": one} for kind, one in examples.items()}
+    success = {"description": "Success", "content": content}
     return {200: success, **problems.responses(refusals)}
 
 
@@ -166,12 +232,7 @@ async def require_key(
     header: Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
 ) -> None:
     """Let a request pass that brings a key."""
-    settings: Settings = request.app.state.settings
-    given = [key.encode() for key in (bearer.credentials if bearer else None, header) if key]
-    keys = [key.get_secret_value().encode() for key in settings.api_keys]
-    # All pairs are compared, so that the time does not tell which key came close.
-    if sum(hmac.compare_digest(key, one) for key in keys for one in given) == 0:
-        raise Unauthorized
+    check_keys(request.app.state.settings, [bearer.credentials if bearer else None, header])
 
 
 # -- operations -------------------------------------------------------------------------------

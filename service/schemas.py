@@ -113,6 +113,75 @@ class DifferenceResponse(Direction):
     reverse: Direction | None = None
 
 
+class HeardSound(BaseModel):
+    """A kind of sound in an entry of a timeline."""
+
+    label: str
+    score: float
+
+
+class TimelineEntry(BaseModel):
+    """What is heard from then to then."""
+
+    start_s: float
+    end_s: float
+    caption: str
+    sounds: list[HeardSound] = Field(description="Up to ten kinds, best first.")
+
+
+class TimelineTiming(BaseModel):
+    """Milliseconds; the total is from the request's arrival."""
+
+    read: float
+    total: float
+
+
+class TimelineResponse(BaseModel):
+    """Answer of POST /timeline."""
+
+    id: str
+    entries: list[TimelineEntry] = Field(
+        description="In their order, one after the other; where nothing is heard there is none."
+    )
+    audio: Audio
+    model: Model
+    timing_ms: TimelineTiming
+    summary: str = Field(description="The whole in one sentence.")
+
+
+class Timeline(BaseModel):
+    """What is heard when in one of two recordings."""
+
+    entries: list[TimelineEntry]
+    summary: str
+
+
+class Timelines(BaseModel):
+    """Of both recordings."""
+
+    input: Timeline
+    reference: Timeline
+
+
+class Only(BaseModel):
+    """Entries with sounds that the other recording has at no time, and of them these alone."""
+
+    input: list[TimelineEntry]
+    reference: list[TimelineEntry]
+
+
+class LongDifferenceResponse(BaseModel):
+    """Answer of POST /difference to recordings longer than a clip may be."""
+
+    id: str
+    input: Audio
+    reference: Audio
+    timelines: Timelines
+    only: Only
+    model: Model
+    timing_ms: TimelineTiming
+
+
 class Health(BaseModel):
     """Answer of the health routes; their failure is a problem document."""
 
@@ -124,6 +193,9 @@ class InfoLimits(BaseModel):
 
     max_upload_mb: float
     max_audio_seconds: float
+    max_timeline_seconds: float
+    max_timeline_mb: float
+    max_timelines: int
     max_queue: int
     max_queue_mb: float
     max_queue_seconds: float

@@ -37,10 +37,10 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the model's weights and activations."
     )
-    runtime: Literal["auto", "torch", "openvino"] = Field(
+    runtime: Literal["auto", "torch", "openvino", "graphs"] = Field(
         "auto",
-        description="What computes: torch, or OpenVINO (a CPU, float32); auto takes OpenVINO "
-        "where it can.",
+        description="What computes: torch, OpenVINO (a CPU, float32), or torch with CUDA graphs "
+        "(a GPU); auto takes the fastest.",
     )
     compile_cache: Path | None = Field(
         None, description="Directory that keeps what OpenVINO compiled, for a faster next start."
@@ -88,6 +88,22 @@ class Settings(BaseSettings):
     max_audio_seconds: float = Field(
         EngineSettings.max_audio_seconds, gt=0, description="Longest clip in seconds."
     )
+    max_timeline_seconds: float = Field(
+        EngineSettings.max_timeline_seconds,
+        gt=0,
+        description="Longest recording of a timeline, or of a difference by timelines, in seconds.",
+    )
+    max_timeline_mb: float = Field(
+        4096,
+        gt=0,
+        description="Largest body in MiB with long recordings, which lie on disk, in TMPDIR.",
+    )
+    max_timelines: int = Field(
+        EngineSettings.max_timelines,
+        ge=1,
+        description="Most timelines worked on at a time, each decoded by a process of its own; "
+        "above it, 429.",
+    )
     request_timeout_s: float = Field(
         EngineSettings.request_timeout_s,
         gt=0,
@@ -104,6 +120,11 @@ class Settings(BaseSettings):
         ge=0,
         description="MiB for encoder outputs of clips heard before, on the model's device; "
         "0 keeps none.",
+    )
+    max_streams: int = Field(
+        EngineSettings.max_streams,
+        ge=0,
+        description="Most streams listened to at a time; 0 takes none.",
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma list of keys, one of which a request must bring; empty is open."
@@ -152,6 +173,11 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """Largest request body in bytes."""
         return int(self.max_upload_mb * MIB)
+
+    @property
+    def max_timeline_bytes(self) -> int:
+        """The same of a request for a timeline."""
+        return int(self.max_timeline_mb * MIB)
 
     @property
     def engine(self) -> EngineSettings:

@@ -6,10 +6,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import BaseModelOutput
 
 from model.decoders import BartDecoder
 from model.types import Difference
+
+
+class NoRepeatWindow(LogitsProcessor):
+    """``no_repeat_window``, as a user of Transformers would have it."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Tokens [B, L], logits [B, V] -> [B, V]."""
+        return scores.scatter(1, input_ids[:, -self._window :], -torch.inf)
 
 
 @torch.inference_mode()
@@ -20,6 +32,7 @@ def generate(
     num_captions: int,
     max_new_tokens: int,
     min_length: int,
+    no_repeat_window: int = 0,
     **options: Any,
 ) -> Tensor:
     """[B, N, L] tokens without the start token; options as ``BartDecoder.generate`` has them."""
@@ -31,6 +44,7 @@ def generate(
         options = {
             k: v for k, v in options.items() if k not in ("length_penalty", "early_stopping")
         }
+    windows = [NoRepeatWindow(no_repeat_window)] if no_repeat_window else []
     tokens: Tensor = bart.generate(
         encoder_outputs=BaseModelOutput(last_hidden_state=memory),
         attention_mask=difference.mask,
@@ -40,6 +54,7 @@ def generate(
         min_length=min(min_length, max_new_tokens + 1),
         forced_bos_token_id=bart.config.bos_token_id,
         forced_eos_token_id=bart.config.eos_token_id,
+        logits_processor=LogitsProcessorList(windows),
         **options,
     )[:, 1:]
     return tokens.unflatten(0, (-1, num_captions))

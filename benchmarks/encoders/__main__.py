@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each clip (10)")
     parser.add_argument("--batch", type=int, default=1, help="clips at once (1)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each encoder (15)")
-    parser.add_argument("--runtime", nargs="+", help="of torch and openvino (both)")
+    parser.add_argument("--runtime", nargs="+", help="of torch, openvino, graphs (all that fit)")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda: in float16 (cpu)")
     parser.add_argument("--threads", type=int, help="of torch (its own choice)")
     parser.add_argument(
         "--cpu-time",
@@ -43,13 +44,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    runtimes = arguments.runtime or ["torch", "openvino"]
+    device = torch.device(arguments.device)
+    compiled = "openvino" if device.type == "cpu" else "graphs"
+    runtimes = arguments.runtime or ["torch", compiled]
     torch.manual_seed(0)
     with torch.inference_mode():
         took = by_turns(
             {
                 f"{name} | {runtime}": partial(
-                    built(config, runtime).encode, clips(config, arguments)
+                    encode, built(config, runtime, device), clips(config, arguments, device)
                 )
                 for name, config in CONFIGS.items()
                 for runtime in runtimes
@@ -65,21 +68,31 @@ def main() -> None:
         print(f"| {name} | {1e3 * seconds:.1f} | {seconds / first:.2f} |")
 
 
-def built(config: EncoderConfig, runtime: str) -> Encoder:
-    """An encoder with random weights, as it is served on a CPU."""
+def built(config: EncoderConfig, runtime: str, device: torch.device) -> Encoder:
+    """An encoder with random weights, as it is served there."""
     encoder = ENCODERS[config.name](**config.keywords())
     encoder.eval()
-    encoder.fold_norms()
-    compile_with = compiler(runtime, torch.device("cpu"), torch.float32)
+    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    if dtype == torch.float32:
+        encoder.fold_norms()
+    encoder.to(device).to(dtype)
+    compile_with = compiler(runtime, device, dtype)
     if compile_with is not None and isinstance(encoder, Compilable):
         encoder.compile_with(compile_with)
     return encoder
 
 
-def clips(config: EncoderConfig, arguments: argparse.Namespace) -> list[torch.Tensor]:
+def encode(encoder: Encoder, clips: list[torch.Tensor]) -> None:
+    """And wait until it is done."""
+    encoder.encode(clips)[-1][-1, -1].item()
+
+
+def clips(
+    config: EncoderConfig, arguments: argparse.Namespace, device: torch.device
+) -> list[torch.Tensor]:
     """Noise of so many seconds, at the encoder's rate."""
     size = round(arguments.seconds * ENCODERS[config.name](**config.keywords()).sample_rate)
-    return [0.1 * torch.randn(size) for _ in range(arguments.batch)]
+    return [0.1 * torch.randn(size, device=device) for _ in range(arguments.batch)]
 
 
 if __name__ == "__main__":

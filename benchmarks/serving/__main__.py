@@ -23,13 +23,13 @@ import torch
 from benchmarks.serving import report
 from benchmarks.serving.clips import requests
 from benchmarks.serving.load import Sample, closed_loop, open_loop
-from benchmarks.serving.servers.shared import SEARCH
-from benchmarks.serving.systems import RIVALS, ROOT, SYSTEMS, Running, System, running
+from benchmarks.serving.servers.shared import RUNTIME
+from benchmarks.serving.systems import MANY, OURS, RIVALS, ROOT, SYSTEMS, Running, System, running
 
 HERE = Path(__file__).resolve().parent
 LOADS = (
     "1 client",
-    "32 clients",
+    MANY,
     "40% of the ceiling",
     "80% of the ceiling",
     "120% of the ceiling",
@@ -52,11 +52,11 @@ def install_rivals() -> None:
         (RIVALS / "done").touch()
 
 
-def ceiling(seconds: float) -> dict[str, float]:
+def ceiling(seconds: float, runtime: str) -> dict[str, float]:
     """What the captioner, with our search, does without a server: ``per_s`` and ``alone_ms``."""
     command = [sys.executable, "-m", "benchmarks.serving.servers.ceiling", str(seconds)]
-    env = {name: value for name, value in os.environ.items() if name != SEARCH}
-    run = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True)
+    env = os.environ | {RUNTIME: runtime}
+    run = subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
     print(f"ceiling: {found}", flush=True)
     return found
@@ -73,8 +73,8 @@ def measure(server: Running, load: str, per_s: float, seconds: float, turn: int)
     return asyncio.run(open_loop(server.port, stream, rate, seconds))
 
 
-def compare(systems: list[System], output: Path, seconds: float, rounds: int) -> None:
-    """Every load on every system; the report goes into ``output``.
+def compare(systems: list[System], output: Path, seconds: float, rounds: int, runtime: str) -> None:
+    """Every load on every system, ours with ``runtime``; the report goes into ``output``.
 
     Systems run one at a time, because idle ones cost time too, in the opposite order in every
     other round; the ceiling is measured before each round and after the last.
@@ -86,12 +86,12 @@ def compare(systems: list[System], output: Path, seconds: float, rounds: int) ->
     memory: dict[tuple[str, str], float] = {}
     lost = []
     for turn in range(rounds):
-        ceilings.append(ceiling(part))
+        ceilings.append(ceiling(part, runtime))
         for system in systems if turn % 2 == 0 else systems[::-1]:
             name = system.name
             try:
                 with running(system, output / f"{name}.log", next(requests())) as server:
-                    for load in LOADS if system is systems[0] else LOADS[:-1]:
+                    for load in system.loads or (LOADS if system is systems[0] else LOADS[:-1]):
                         found = measure(server, load, ceilings[0]["per_s"], part, turn)
                         samples[load][name] += [
                             Sample(s.due + turn * part, s.latency, s.status) for s in found
@@ -102,7 +102,7 @@ def compare(systems: list[System], output: Path, seconds: float, rounds: int) ->
             except (RuntimeError, OSError) as error:
                 lost.append(f"{name} did not start: {error}")
                 print(lost[-1], flush=True)
-    ceilings.append(ceiling(part))
+    ceilings.append(ceiling(part, runtime))
     results = {
         load: {
             system.name: report.summarize(by[system.name], memory[load, system.name])
@@ -138,9 +138,7 @@ def write(
         *lost,
         "",
         *report.tables(results),
-        *report.targets(
-            results, limit["per_s"], limit["alone_ms"], DEADLINE_S, ours=systems[0].name
-        ),
+        *report.targets(results, limit["per_s"], DEADLINE_S),
     ]
     (output / "report.md").write_text("\n".join(lines))
     raw = {load: {n: asdict(p) for n, p in points.items()} for load, points in results.items()}
@@ -181,7 +179,7 @@ def soak(count: int, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     os.environ["AUDIODIFF_CACHE_MB"] = "16"
     stream = requests()
-    with running(SYSTEMS[0], output / "soak.log", next(stream)) as server:
+    with running(OURS, output / "soak.log", next(stream)) as server:
 
         def send(number: int) -> float:
             load = closed_loop(server.port, islice(stream, number), 16, math.inf)
@@ -219,12 +217,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="of each load on each system")
     parser.add_argument("--rounds", type=int, default=2, help="turns that they are split into")
     parser.add_argument("--systems", nargs="+", choices=names, default=names, help="which ones")
-    parser.add_argument(
-        "--rivals-search",
-        choices=["ours", "generate"],
-        default="ours",
-        help="whose search the others decode with: this project's, or Transformers' generate",
-    )
+    parser.add_argument("--runtime", default="auto", help="of this service; the others have torch")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="the report's folder")
     parser.add_argument(
         "--soak",
@@ -233,14 +226,14 @@ def main() -> None:
         help="instead: send this service N requests, see its memory",
     )
     arguments = parser.parse_args()
+    os.environ.setdefault("AUDIODIFF_RUNTIME", arguments.runtime)
     if arguments.soak:
         soak(arguments.soak, arguments.output)
         return
-    os.environ[SEARCH] = arguments.rivals_search
-    chosen = [system for system in SYSTEMS if system.name in {"audiodiff", *arguments.systems}]
+    chosen = [system for system in SYSTEMS if system.name in {OURS.name, *arguments.systems}]
     if any(system.command[0] != sys.executable for system in chosen):
         install_rivals()
-    compare(chosen, arguments.output, arguments.seconds, arguments.rounds)
+    compare(chosen, arguments.output, arguments.seconds, arguments.rounds, arguments.runtime)
 
 
 if __name__ == "__main__":

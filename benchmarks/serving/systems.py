@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
+from benchmarks.serving import report
 from benchmarks.serving.clips import Request
 from benchmarks.serving.load import Connection
+from benchmarks.serving.report import FULL, GENERATE, IN_TORCH
+from benchmarks.serving.servers.shared import NETWORK, SEARCH
 
 ROOT = Path(__file__).resolve().parents[2]
 RIVALS = ROOT / "build" / "rivals"
-START_S = 600.0
+START_S = 120.0
 _HERE, _THERE = sys.executable, str(RIVALS / "bin" / "python")
 _SERVERS = "benchmarks.serving.servers"
+
+
+MANY = "32 clients"
 
 
 @dataclass(frozen=True)
@@ -35,10 +42,13 @@ class System:
     """Whose version the report names; None is this one."""
     path: str | None = None
     """Where it takes both kinds of request, if it is not each route's own."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    loads: tuple[str, ...] | None = None
+    """Those it is put under; None is all but those that only ours can stand."""
 
 
-SYSTEMS = (
-    System("audiodiff", (_HERE, "-m", "cli", "serve", "--port=PORT", "--log-level=warning")),
+OURS = System(report.OURS, (_HERE, "-m", "cli", "serve", "--port=PORT", "--log-level=warning"))
+_RIVALS = (
     System("fastapi", (_HERE, "-m", f"{_SERVERS}.fastapi_def", "PORT"), "fastapi"),
     System("litserve", (_THERE, "-m", f"{_SERVERS}.litserve_app", "PORT"), "litserve", "/caption"),
     System(
@@ -53,6 +63,16 @@ SYSTEMS = (
         "bentoml",
     ),
     System("ray", (_THERE, "-m", f"{_SERVERS}.ray_app", "PORT"), "ray"),
+)
+SYSTEMS = (
+    OURS,
+    replace(OURS, name=IN_TORCH, env={"AUDIODIFF_RUNTIME": "torch"}),
+    *_RIVALS,
+    *(
+        replace(rival, name=rival.name + GENERATE, env={SEARCH: "generate"}, loads=(MANY,))
+        for rival in _RIVALS
+    ),
+    replace(_RIVALS[1], name=FULL, env={SEARCH: "generate", NETWORK: "full"}, loads=(MANY,)),
 )
 
 
@@ -87,11 +107,16 @@ def running(system: System, log: Path, probe: Request) -> Iterator[Running]:
 
     Ready is what answers ``probe``. Raises RuntimeError if that never happens.
     """
-    port = _free_port()
+    port = free_port()
     command = [part.replace("PORT", str(port)) for part in system.command]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=os.environ | system.env,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     server = Running(system, process, port)
     try:
@@ -122,7 +147,8 @@ async def _once(port: int, request: Request) -> int:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

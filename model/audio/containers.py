@@ -26,6 +26,8 @@ class Container:
     """Whether a file that starts like this is of the kind."""
     read: Callable[[bytes], Stream]
     """What of the file its decoder is to see. Raises CorruptAudio or UnsupportedFormat."""
+    demuxer: str
+    """FFmpeg's name for it."""
 
 
 def identify(data: bytes) -> tuple[str, Stream]:
@@ -36,11 +38,17 @@ def identify(data: bytes) -> tuple[str, Stream]:
         CorruptAudio: the file ends before any sound.
     """
     rest = _without_leading_tags(data)
-    for container in CONTAINERS:
-        if container.matches(rest):
-            return container.name, container.read(rest)
     if data and not rest:
         raise CorruptAudio("The file is cut short inside its leading tag. Send the whole file.")
+    container = recognize(rest)
+    return container.name, container.read(rest)
+
+
+def recognize(head: bytes) -> Container:
+    """The kind of a file that starts like this. Raises UnsupportedFormat: none of them."""
+    for container in CONTAINERS:
+        if container.matches(head):
+            return container
     names = ", ".join(sorted({container.name for container in CONTAINERS}))
     raise UnsupportedFormat(f"This is not an audio file that can be read. Send one of: {names}.")
 
@@ -60,24 +68,26 @@ _EBML = b"\x1a\x45\xdf\xa3"
 _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 
 CONTAINERS: tuple[Container, ...] = (
-    Container("wav", lambda head: head[8:12] == b"WAVE" and head[:4] in _RIFF, read_wav),
-    Container("aiff", lambda head: head[8:11] == b"AIF" and head[:4] == b"FORM", read_aiff),
-    Container("flac", lambda head: head[:4] == b"fLaC", read_flac),
-    Container("ogg", lambda head: head[:4] == b"OggS", read_ogg),
-    Container("m4a", lambda head: head[4:11] in (b"ftypM4A", b"ftypM4B"), read_mp4),
-    Container("3gp", lambda head: head[4:10] == b"ftyp3g", read_mp4),
-    Container("mov", lambda head: head[4:10] == b"ftypqt", read_mp4),
-    Container("mp4", lambda head: head[4:8] in _MP4_BOXES, read_mp4),
-    Container("mov", lambda head: head[4:8] in _QUICKTIME_ATOMS, read_mp4),
-    Container("webm", lambda head: head[:4] == _EBML and b"webm" in head[:64], read_matroska),
-    Container("mkv", lambda head: head[:4] == _EBML, read_matroska),
-    Container("caf", lambda head: head[:4] == b"caff", read_caf),
-    Container("wma", lambda head: head[:8] == _ASF, read_asf),
-    Container("amr", lambda head: head.startswith(AMR_NB.magic), AMR_NB.read),
-    Container("amr", lambda head: head.startswith(AMR_WB.magic), AMR_WB.read),
-    Container("mp3", MPEG.starts, MPEG.read),
-    Container("aac", ADTS.starts, ADTS.read),
-    Container("mp3", MPEG.holds, MPEG.read),
-    Container("aac", ADTS.holds, ADTS.read),
+    Container("wav", lambda head: head[8:12] == b"WAVE" and head[:4] in _RIFF, read_wav, "wav"),
+    Container("aiff", lambda head: head[8:11] == b"AIF" and head[:4] == b"FORM", read_aiff, "aiff"),
+    Container("flac", lambda head: head[:4] == b"fLaC", read_flac, "flac"),
+    Container("ogg", lambda head: head[:4] == b"OggS", read_ogg, "ogg"),
+    Container("m4a", lambda head: head[4:11] in (b"ftypM4A", b"ftypM4B"), read_mp4, "mov"),
+    Container("3gp", lambda head: head[4:10] == b"ftyp3g", read_mp4, "mov"),
+    Container("mov", lambda head: head[4:10] == b"ftypqt", read_mp4, "mov"),
+    Container("mp4", lambda head: head[4:8] in _MP4_BOXES, read_mp4, "mov"),
+    Container("mov", lambda head: head[4:8] in _QUICKTIME_ATOMS, read_mp4, "mov"),
+    Container(
+        "webm", lambda head: head[:4] == _EBML and b"webm" in head[:64], read_matroska, "matroska"
+    ),
+    Container("mkv", lambda head: head[:4] == _EBML, read_matroska, "matroska"),
+    Container("caf", lambda head: head[:4] == b"caff", read_caf, "caf"),
+    Container("wma", lambda head: head[:8] == _ASF, read_asf, "asf"),
+    Container("amr", lambda head: head.startswith(AMR_NB.magic), AMR_NB.read, "amr"),
+    Container("amr", lambda head: head.startswith(AMR_WB.magic), AMR_WB.read, "amr"),
+    Container("mp3", MPEG.starts, MPEG.read, "mp3"),
+    Container("aac", ADTS.starts, ADTS.read, "aac"),
+    Container("mp3", MPEG.holds, MPEG.read, "mp3"),
+    Container("aac", ADTS.holds, ADTS.read, "aac"),
 )
 """In the order in which they are tried: the particular before the general."""

@@ -7,6 +7,7 @@ Nothing a header says is believed without being counted. S samples, C channels.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -84,12 +85,13 @@ def decode_samples(
     lost = losses.seconds + (losses.seconds + heard) * stream.missing / (1 - stream.missing)
     if lost > 0:
         _bear(lost / (lost + heard))
-        losses.notes.insert(0, f"{_seconds(lost)} of the sound are damaged or missing.")
+        losses.notes.insert(0, lost_note(lost))
     if not runs:
         _bear(1.0 if stream.missing else 0.0)
         raise EmptyAudio("There are no samples in the file. Send one with sound in it.")
     parts = [resample(mix(run.channels()), run.rate, sample_rate) for run in runs]
-    samples = np.clip(parts[0] if len(parts) == 1 else np.concatenate(parts), -1.0, 1.0)
+    samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    samples.clip(-1.0, 1.0, out=samples)
     first = runs[0]
     warnings = tuple(dict.fromkeys(losses.notes))
     return samples, SourceInfo(heard, first.rate, first.count, name, warnings)
@@ -99,7 +101,7 @@ def _read(stream: Stream, losses: Losses) -> Iterator[Block]:
     """The blocks of all parts."""
     for part in stream.parts:
         blocks = (
-            read_with_ffmpeg(part, stream.demuxer, losses)
+            read_with_ffmpeg(io.BytesIO(part), stream.demuxer, losses)
             if stream.demuxer
             else read_with_libsndfile(part, losses)
         )
@@ -116,8 +118,10 @@ def _bear(lost: float) -> None:
         )
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 0.01 else "Less than 0.01 s"
+def lost_note(seconds: float) -> str:
+    """The note on sound that is not heard."""
+    amount = f"{seconds:.2f} s" if seconds >= 0.01 else "Less than 0.01 s"
+    return f"{amount} of the sound are damaged or missing."
 
 
 @dataclass
@@ -149,7 +153,7 @@ def _collect(blocks: Iterator[Block], limits: DecodeLimits) -> list[_Run]:
     seconds, size = 0.0, 0
     for rate, block in blocks:
         length, count = block.shape
-        _check(rate, block, limits)
+        check(rate, block, limits)
         seconds += length / rate
         size += block.nbytes
         if seconds > limits.max_seconds * (1 + 1e-12):  # a sum of floats
@@ -168,8 +172,11 @@ def _collect(blocks: Iterator[Block], limits: DecodeLimits) -> list[_Run]:
     return runs
 
 
-def _check(rate: int, block: Samples, limits: DecodeLimits) -> None:
-    """Hold one block against the limits that need no counting."""
+def check(rate: int, block: Samples, limits: DecodeLimits) -> None:
+    """Hold one block against the limits that need no counting.
+
+    Raises CorruptAudio or AudioTooLarge.
+    """
     if rate <= 0:
         raise CorruptAudio(f"The sampling rate is {rate} Hz. Send a file with a valid header.")
     if rate > limits.max_sample_rate:

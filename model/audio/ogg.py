@@ -14,7 +14,7 @@ MAX_BAD_PAGES = 1000
 _FIRST, _LAST = 0x02, 0x04
 """Flags of the first and of the last page of a logical stream."""
 
-_NO_END = "The file does not mark its end: if it was cut short, the rest is not heard."
+NO_END = "The file does not mark its end: if it was cut short, the rest is not heard."
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -60,9 +60,15 @@ def read_ogg(data: bytes) -> Stream:
         lost += max(len(data) - cut, _page_bytes(data, cut))
     notes: tuple[str, ...] = ()
     if not flags & _LAST:
-        notes = (BREAKS_OFF if cut >= 0 else _NO_END,)
+        notes = (BREAKS_OFF if cut >= 0 else NO_END,)
     parts = tuple(b"".join(link.pages) for link in links)
     return Stream(parts, "ogg", share(lost, present), notes)
+
+
+def marks_end(tail: bytes) -> bool:
+    """Whether the last page, of a file that ends like this, is marked as a stream's last."""
+    at = tail.rfind(b"OggS")
+    return at >= 0 and at + 5 < len(tail) and bool(tail[at + 5] & _LAST)
 
 
 def _pages(data: bytes) -> Iterator[tuple[int, int]]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -63,6 +64,8 @@ class Losses:
     """Of sound that could not be decoded."""
     notes: list[str] = field(default_factory=list)
     """What else whoever sent the file should know, a sentence each."""
+    promised_s: float | None = None
+    """How long FFmpeg takes the file to be, by its headers or its size."""
 
 
 _LIBSNDFILE_ERRORS: dict[int, type[AudioError]] = {
@@ -85,8 +88,12 @@ def read_with_libsndfile(data: bytes, losses: Losses) -> Generator[Block]:
         with soundfile.SoundFile(_Seekable(data)) as file:
             step = max(1, BLOCK_SAMPLES // file.channels)
             left = file.frames
-            while left and len(block := file.read(min(step, left), "float32", always_2d=True)):
+            # libsndfile's own conversion takes ten times as long.
+            number = "int16" if file.subtype == "PCM_16" else "float32"
+            while left and len(block := file.read(min(step, left), number, always_2d=True)):
                 left -= len(block)
+                if number == "int16":
+                    block = np.multiply(block, np.float32(2**-15), dtype=np.float32)
                 yield file.samplerate, block
             losses.seconds += left / file.samplerate
     except soundfile.LibsndfileError as error:
@@ -108,10 +115,10 @@ class _Seekable(io.BytesIO):
         return self.tell()
 
 
-def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Block]:
+def read_with_ffmpeg(file: BinaryIO, demuxer: str, losses: Losses) -> Generator[Block]:
     """Decode the best sound track of a file of FFmpeg's kind ``demuxer``, frame by frame.
 
-    FFmpeg is given the bytes, the one demuxer and no protocol: it can open nothing else. A packet
+    FFmpeg is given the file, the one demuxer and no protocol: it can open nothing else. A packet
     that cannot be decoded is passed over, and its length is a loss.
 
     Raises:
@@ -122,7 +129,7 @@ def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Blo
     _cap_ffmpeg_allocations()
     try:
         with av.open(
-            io.BytesIO(data),
+            file,
             mode="r",
             format=demuxer,
             container_options=options,
@@ -139,11 +146,19 @@ def read_with_ffmpeg(data: bytes, demuxer: str, losses: Losses) -> Generator[Blo
                 )
             if (tracks := len(container.streams.audio)) > 1:
                 losses.notes.append(f"Of {tracks} sound tracks, one is heard.")
+            losses.promised_s = _promised(container, stream)
             yield from _decode(container, stream, losses)
     except av.FFmpegError as error:
         raise CorruptAudio(
             f"The file is damaged or cut short: {error.strerror}. Send it again, or as WAV or FLAC."
         ) from error
+
+
+def _promised(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
+    """In seconds."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
 
 
 def _decode(
@@ -158,23 +173,38 @@ def _decode(
     heard = failed = Fraction()  # a sum of floats would lack a little of a whole file
     gaps = 0.0
     clock: float | None = None
-    for packet in container.demux(stream):
-        try:
-            decoded = packet.decode()
-        except av.FFmpegError:  # which one depends on the decoder
-            if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
-                yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
+    run: list[av.AudioFrame] = []  # a block each would cost more than to decode them
+    held = 0
+    try:
+        for packet in container.demux(stream):
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:  # which one depends on the decoder
+                if codec in SPEECH and packet.size <= MAX_SILENCE_BYTES:
+                    if run:
+                        yield joined(run)
+                    run, held = [], 0
+                    yield SPEECH[codec], np.zeros((SPEECH[codec] // 50, 1), dtype=np.float32)
+                    continue
+                failed += (packet.duration or 0) * (packet.time_base or 0)
                 continue
-            failed += (packet.duration or 0) * (packet.time_base or 0)
-            continue
-        for frame in decoded:
-            seconds = Fraction(frame.samples, frame.sample_rate)
-            if clocked and frame.time is not None:
-                if clock is not None and frame.time - clock > longest:
-                    gaps += frame.time - clock
-                clock = frame.time + float(seconds)
-            heard += seconds
-            yield frame.sample_rate, _to_float(frame)
+            for frame in decoded:
+                if clocked and frame.time is not None:
+                    if clock is not None and frame.time - clock > longest:
+                        gaps += frame.time - clock
+                    clock = frame.time + frame.samples / frame.sample_rate
+                if run and (held >= BLOCK_SAMPLES or _kind(frame) != _kind(run[0])):
+                    yield joined(run)
+                    run, held = [], 0
+                run.append(frame)
+                held += frame.samples * frame.layout.nb_channels
+                heard += Fraction(frame.samples, frame.sample_rate)
+    except av.FFmpegError:
+        if run:  # what could be read
+            yield joined(run)
+        raise
+    if run:
+        yield joined(run)
     if codec == "flac" and stream.duration and stream.time_base:
         failed = max(failed, stream.duration * stream.time_base - heard)
     losses.seconds += float(failed)
@@ -198,20 +228,32 @@ _NUMPY_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 """FFmpeg's sample formats, packed or planar."""
 
 
-def _to_float(frame: av.AudioFrame) -> Samples:
-    """Samples [S, C] of a frame in any of FFmpeg's sample formats."""
-    channels = frame.layout.nb_channels
-    planar = frame.format.is_planar
-    planes, size = (channels, frame.samples) if planar else (1, frame.samples * channels)
-    # One by one: PyAV's own list of eight planes or more goes on with what lies behind the eighth.
-    buffers = (bytes(AudioPlane(frame, i)) for i in range(planes))
-    kind = _NUMPY_KINDS[frame.format.name.removesuffix("p")]
-    array = np.stack([np.frombuffer(buffer, kind, size) for buffer in buffers])
-    samples = array.T if planar else array.reshape(-1, channels)
+def _kind(frame: av.AudioFrame) -> tuple[int, str, int]:
+    """What frames of one block have in common."""
+    return frame.sample_rate, frame.format.name, frame.layout.nb_channels
+
+
+def joined(frames: Sequence[av.AudioFrame]) -> Block:
+    """One block of frames of one kind, in any of FFmpeg's sample formats."""
+    rate, name, channels = _kind(frames[0])
+    planar = frames[0].format.is_planar
+    kind = np.dtype(_NUMPY_KINDS[name.removesuffix("p")])
+
+    def plane(number: int) -> NDArray[Any]:
+        # One by one: PyAV's own list of eight planes or more goes on with what lies behind the
+        # eighth. A plane is padded.
+        size = kind.itemsize * (1 if planar else channels)
+        parts = [bytes(AudioPlane(each, number))[: each.samples * size] for each in frames]
+        return np.frombuffer(b"".join(parts), kind)
+
+    if planar:
+        samples = np.stack([plane(number) for number in range(channels)]).T
+    else:
+        samples = plane(0).reshape(-1, channels)
     with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond floats become infinite
         floats: Samples = samples.astype(np.float32, copy=False)
-    if frame.format.name in ("u8", "u8p"):
-        return floats / np.float32(128) - np.float32(1)
-    if samples.dtype.kind == "i":
-        return floats / np.float32(1 << 8 * samples.dtype.itemsize - 1)
-    return floats
+    if kind == np.uint8:
+        floats = floats / np.float32(128) - np.float32(1)
+    elif kind.kind == "i":
+        floats = floats / np.float32(1 << 8 * kind.itemsize - 1)
+    return rate, floats

@@ -19,7 +19,7 @@ def resample(samples: Samples, source: int, target: int) -> Samples:
         return samples
     # Without its constant part, or both of its ends would be steps from and to nothing: clicks.
     constant = samples.mean()
-    resampled = soxr.resample(samples - constant, source, target, quality="VHQ")
+    resampled = soxr.resample(samples - constant, source, target, quality="HQ")
     resampled += constant
     # soxr rounds the length, where it may be of a fraction more.
     missing = -(-len(samples) * target // source) - len(resampled)

@@ -97,6 +97,21 @@ def read_wav(data: bytes) -> Stream:
     return Stream((_chunk("<4sI", b"RIFF", whole),), demuxer, missing)
 
 
+def wav_missing(head: bytes, size: int) -> float:
+    """The share of its samples that a WAV of ``size`` bytes lacks, by its first bytes."""
+    size64 = None
+    for kind, at, length in chunks(head, "<4sI", 12, 2):
+        if kind == b"ds64" and at + 16 <= len(head):
+            (size64,) = struct.unpack_from("<Q", head, at + 8)
+        elif kind == b"data":
+            if length == 0xFFFFFFFF and size64 is not None:
+                length = size64
+            elif length >= _UNKNOWN:
+                return 0.0
+            return share(length - (size - at), size - at)
+    return 0.0
+
+
 def read_aiff(data: bytes) -> Stream:
     """AIFF or AIFF-C. Raises CorruptAudio: no ``COMM`` or no ``SSND``."""
     common, sound, missing = b"", None, 0.0

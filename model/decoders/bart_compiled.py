@@ -3,8 +3,9 @@
 What was compiled cannot write to its inputs. So a step is handed the cache as it is and returns its
 own keys and values, which are then written into it: nothing else is copied. And a step of other
 shapes than the last takes longer. So the cache has room beyond what is used, hidden by the mask,
-and doubles when it is full; the prompt and the steps have as many queries, some of them idle; and
-memories are padded to multiples of a length.
+and doubles when it is full; the prompt and the steps have as many queries, some of them idle;
+memories are padded to multiples of a length, and clips, where each shape costs much, to a power of
+two.
 
 Shapes: B clips, T frames, H heads, D features, K cached tokens, R the room for them, Q queries per
 clip, V vocabulary.
@@ -28,6 +29,7 @@ class CompiledBart:
 
     def __init__(self, weights: Weights, compile: Compile) -> None:  # noqa: A002
         layers, heads, width = len(weights.layers), weights.heads, weights.embedding.shape[1]
+        self.few_shapes = compile.few_shapes
         cache = torch.zeros(4 * layers, 2, heads, 5, width // heads)
         self.cross_keys_values = compile(_CrossKeysValues(weights), torch.zeros(2, 5, width))
         self.step = compile(
@@ -52,18 +54,19 @@ class CompiledCache:
         many in all, and it grows.
         """
         self._queries = queries
-        padding = -memory.shape[1] % FRAMES
         self._bart = bart
-        self._cross_mask = additive(F.pad(mask, (0, padding)), memory.dtype)[:, None, None]
+        padding, idle = -memory.shape[1] % FRAMES, self._idle(len(memory))
+        mask = F.pad(F.pad(mask, (0, padding)), (0, 0, 0, idle), value=True)
+        self._cross_mask = additive(mask, memory.dtype)[:, None, None]
         # [2 * layers, B, H, T, D / H]
-        self._cross = bart.cross_keys_values(F.pad(memory, (0, 0, 0, padding)))
+        self._cross = bart.cross_keys_values(F.pad(memory, (0, 0, 0, padding, 0, idle)))
         each, clips, heads, _, size = self._cross.shape
         self._past = memory.new_zeros(each, clips, heads, room, size)
         self._caches = (*self._past, *self._cross)
 
     def run(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """See ``Cache``."""
-        count, end = tokens.shape[1], mask.shape[3]
+        (clips, count), end = tokens.shape, mask.shape[3]
         start, idle = end - count, self._queries - count
         if end > self._past.shape[3]:
             self._past = F.pad(self._past, (0, 0, 0, self._past.shape[3]))
@@ -75,16 +78,24 @@ class CompiledCache:
             tokens = F.pad(tokens, (0, idle))
             positions = F.pad(positions, (0, 0, 0, idle))
             mask = F.pad(F.pad(mask, (0, idle), value=-torch.inf), (0, 0, 0, idle))
+        if others := len(self._cross_mask) - clips:
+            tokens = F.pad(tokens, (0, 0, 0, others))
+            mask = F.pad(mask, (0, 0, 0, 0, 0, 0, 0, others))
         logits, new = self._bart.step(tokens, positions, mask, self._cross_mask, *self._caches)
         self._past[:, :, :, start:end] = new[:, :, :, :count]
-        return logits[:, :count]  # type: ignore[no-any-return]
+        return logits[:clips, :count]  # type: ignore[no-any-return]
 
     def take(self, rows: Tensor) -> None:
         """Go on with these clips alone."""
+        rows = F.pad(rows, (0, self._idle(len(rows))))
         self._cross_mask = self._cross_mask[rows]
         self._cross = self._cross[:, rows]
         self._past = self._past[:, rows]
         self._caches = (*self._past, *self._cross)
+
+    def _idle(self, clips: int) -> int:
+        """How many clips are added for their number to be a power of two."""
+        return (1 << (clips - 1).bit_length()) - clips if self._bart.few_shapes else 0
 
 
 class _CrossKeysValues(nn.Module):

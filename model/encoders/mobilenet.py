@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from model.contracts import Compile
 from model.encoders.level import level
 from model.encoders.mel import triangles
+from model.encoders.parts import InParts
 from model.types import Encoded
 
 SAMPLE_RATE = 16_000
@@ -58,40 +59,58 @@ class MobileNet(nn.Module):
 
     def compile_with(self, compile: Compile) -> None:  # noqa: A002
         """The convolutions, which take nearly all of the time."""
-        patches = torch.zeros(2, PATCH, MELS)
-        self.trunk = _InParts(compile(self.trunk, patches))
-        frames = torch.zeros(2, 5, self.width)
-        self.context = compile(self.context, frames, torch.ones(2, 5, dtype=torch.bool))
+        self.trunk = InParts(self.trunk, compile, torch.zeros(2, PATCH, MELS))
+        if not compile.few_shapes:  # clips have as many lengths
+            frames = torch.zeros(2, 5, self.width)
+            self.context = compile(self.context, frames, torch.ones(2, 5, dtype=torch.bool))
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D].
 
         The last frame counts if 0.1 s of it is sound.
         """
-        frame = POOL * HOP
-        counts = ((lengths + frame - self.min_samples) // frame).clamp(min=1)
-        total = int(counts.max())
-        heard = level(samples, lengths, SAMPLE_RATE)
-        before = silence_before(heard)
-        shift = (before + POOL // 2) // POOL
-        patches = -(-int((counts + shift).max()) * POOL // PATCH)
-        needed = patches * PATCH * HOP + WINDOW - HOP
-        log_mel = self.front_end(_delayed(heard, before * HOP, needed))
-        frames = self.trunk(log_mel.reshape(-1, PATCH, MELS))
-        frames = self.project(frames).view(len(samples), -1, self.width)
-        clips = torch.arange(len(samples), device=samples.device)
-        places = torch.arange(total, device=samples.device)
+        # One by one they fit a processor's cache, and no clip is as long as the longest.
+        clips = [(samples, lengths)]
+        if not samples.is_cuda:
+            clips = [*zip(torch.split(samples, 1), torch.split(lengths, 1), strict=True)]
+        cut = [self._cut(some[:, : int(theirs.max())], theirs) for some, theirs in clips]
+        patches, counts, shift = (torch.cat(each) for each in zip(*cut, strict=True))
+        frames = self.project(self.trunk(patches).flatten(0, 1))
+        last = _patches_of(counts + shift) * (PATCH // POOL)  # frames of each clip's patches
+        places = torch.arange(int(counts.max()), device=samples.device)
         # Where a shorter clip is padded, there need be no frame.
-        frames = frames[clips[:, None], (places + shift[:, None]).clamp(max=frames.shape[1] - 1)]
+        own = torch.minimum(places + shift[:, None], last[:, None] - 1)
+        frames = frames[(last.cumsum(0) - last)[:, None] + own]
         real = places < counts[:, None]
         frames = self.context(frames, real)
         return Encoded(self.norm(frames) * real[:, :, None], real)
+
+    def _cut(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, S] -> the patches [N, 96, M] of all clips; how many frames each has, and had before.
+
+        Both are [B]: its frames, and those of silence that its first patch begins with.
+        """
+        frame = POOL * HOP
+        counts = ((lengths + frame - self.min_samples) // frame).clamp(min=1)
+        heard = level(samples, lengths, SAMPLE_RATE)
+        before = silence_before(heard)
+        shift = (before + POOL // 2) // POOL
+        numbers = _patches_of(counts + shift)
+        most = int(numbers.max())
+        log_mel = self.front_end(_delayed(heard, before * HOP, most * PATCH * HOP + WINDOW - HOP))
+        own = torch.arange(most, device=samples.device) < numbers[:, None]
+        return log_mel.view(len(samples), most, PATCH, MELS)[own], counts, shift
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] of any lengths -> frames [T, D] of each."""
         lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
         heard = self(pad_sequence(list(clips), batch_first=True), lengths)
         return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
+
+
+def _patches_of(frames: Tensor) -> Tensor:
+    """How many patches hold so many encoder frames."""
+    return -(-frames * POOL // PATCH)
 
 
 def silence_before(heard: Tensor) -> Tensor:
@@ -120,8 +139,11 @@ class MagnitudeLogMel(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """[B, S] -> [B, T, M], T = 1 + (S - 400) // 160; a frame starts at each hop."""
         windows = samples.float().unfold(1, WINDOW, HOP) * _hann(samples.device)
-        spectrum = torch.fft.rfft(windows, N_FFT).abs()
-        return torch.log(spectrum @ _mel_filters(samples.device) + FLOOR)
+        filters, heard = _mel_filters(samples.device)
+        spectrum = torch.fft.rfft(windows, N_FFT)[..., heard]
+        # What abs() is, in half its time.
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        return torch.log(power.sqrt_() @ filters + FLOOR)
 
 
 @cache
@@ -130,11 +152,13 @@ def _hann(device: torch.device) -> Tensor:
 
 
 @cache
-def _mel_filters(device: torch.device) -> Tensor:
-    """[N_FFT // 2 + 1, M]: triangles in mel (HTK), the constant part left out."""
+def _mel_filters(device: torch.device) -> tuple[Tensor, slice]:
+    """[bins, M]: triangles in mel (HTK), the constant part left out; and which bins they hear."""
     filters = triangles(SAMPLE_RATE, N_FFT, MELS, F_MIN, F_MAX)
     filters[0] = 0
-    return filters.float().to(device)
+    some = filters.sum(dim=1).nonzero()
+    heard = slice(int(some.min()), int(some.max()) + 1)
+    return filters[heard].float().to(device), heard
 
 
 class Trunk(nn.Module):
@@ -151,8 +175,9 @@ class Trunk(nn.Module):
         self.convolutions = nn.ModuleList(layers)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """[N, 96, M] -> [N, 3, C]: the two bands averaged."""
-        x = patches.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        """[N, 96, M] float32 -> [N, 3, C]: the two bands averaged."""
+        x = patches.to(next(self.parameters()).dtype).unsqueeze(1)
+        x = x.contiguous(memory_format=torch.channels_last)
         for convolution in self.convolutions:
             x = F.relu(convolution(x))
         return x.mean(dim=3).transpose(1, 2)
@@ -170,18 +195,6 @@ class _SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, T, M] -> the same, strided."""
         return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride[0] == 2 else x)
-
-
-class _InParts(nn.Module):
-    """A compiled trunk on few patches at a time: they fit the cache, and shapes come again."""
-
-    def __init__(self, trunk: nn.Module) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """As ``Trunk``."""
-        return torch.cat([self.trunk(part) for part in torch.split(patches, 16)])
 
 
 class Context(nn.ModuleList):

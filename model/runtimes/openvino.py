@@ -30,6 +30,8 @@ def _core() -> openvino.Core:
 class OpenVino:
     """See ``model.contracts.Compile``."""
 
+    own_threads, few_shapes = True, False
+
     def __init__(self, cache: Path | None = None) -> None:
         """It takes as many threads as torch does now; ``cache`` keeps what was compiled."""
         self._config: dict[str, bool | int | str] = {

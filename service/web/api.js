@@ -29,10 +29,11 @@ export async function info() {
 }
 
 /**
- * POST `fields` as a form. `onSent` is called with the share of the body sent so far, in [0, 1].
- * Resolves to the answer; rejects with a Problem, or with the signal's reason.
+ * POST `fields` as a form. `onSent` is called with the share of the body sent so far, in [0, 1], and
+ * `onLine`, if it is given, with each line of an answer that comes in lines.
+ * Resolves to the answer, or its last line; rejects with a Problem, or with the signal's reason.
  */
-export function post(path, fields, { onSent, signal }) {
+export function post(path, fields, { onSent, signal, onLine = null }) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
   const request = new XMLHttpRequest();
@@ -44,15 +45,28 @@ export function post(path, fields, { onSent, signal }) {
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) onSent(event.loaded / event.total);
     });
+    let read = 0;
+    let last = null;
+    const readOn = () => {
+      const text = request.responseText;
+      for (let end; (end = text.indexOf("\n", read)) >= 0; read = end + 1) {
+        last = JSON.parse(text.slice(read, end));
+        onLine(last);
+      }
+    };
+    if (onLine) request.addEventListener("progress", () => request.status === 200 && readOn());
     request.addEventListener("load", () => {
-      if (request.status === 200) resolve(JSON.parse(request.responseText));
-      else reject(problemOf(request));
+      if (request.status !== 200) return reject(problemOf(request));
+      if (!onLine) return resolve(JSON.parse(request.responseText));
+      readOn();
+      return last.problem ? reject(new Problem(last.problem)) : resolve(last);
     });
     request.addEventListener("error", () => reject(new Problem({
       title: "No answer",
       detail: "The service could not be reached. It may have stopped, or the connection was lost.",
     })));
     request.open("POST", path);
+    if (onLine) request.setRequestHeader("Accept", "application/x-ndjson");
     if (key.get()) request.setRequestHeader("X-API-Key", key.get());
     request.send(form);
   });

@@ -12,7 +12,7 @@ const OPTIONS = { num_beams: 4, num_captions: 3, events: true };
 const MIB = 2 ** 20;
 
 // What the service takes; its own values come with `info`.
-const limits = { seconds: 60, megabytes: 25, top: 8000 };
+const limits = { seconds: 60, megabytes: 25, longMegabytes: 4096, top: 8000 };
 const player = new Player();
 const stage = new Stage();
 const tracks = {
@@ -88,14 +88,47 @@ async function ask() {
 }
 
 async function describe([track], how) {
+  if (long(track)) return listen(track, how);
   const answer = await send("caption", { file: track.clip.file }, how);
   track.describe(answer.audio, { sounds: answer.sounds });
   stage.show([{ letter: track.letter, kicker: `Heard in ${track.letter}`, said: answer }], answer);
 }
 
+/** Whether a track's clip is a long recording, which is told of by entries. */
+function long({ clip }) {
+  return clip.duration > limits.seconds || clip.file.size > limits.megabytes * MIB;
+}
+
+async function listen(track, how) {
+  track.entries.clear();
+  const onLine = (line) => {
+    if (how.signal.aborted) return;
+    if ("caption" in line) track.entries.add(line);
+    if ("heard_s" in line) stage.heard(line.heard_s);
+  };
+  const fields = { file: track.clip.file, num_beams: OPTIONS.num_beams };
+  const answer = await post("timeline", fields, { ...how, onLine });
+  track.describe(answer.audio, { nothing: track.entries.count ? "" : "Nothing is heard." });
+  track.offer();
+  stage.tell([{ letter: track.letter, kicker: `Heard when in ${track.letter}`, text: answer.summary }]);
+}
+
 async function compare([a, b], how) {
   const files = { input: a.clip.file, reference: b.clip.file };
   const answer = await send("difference", { ...files, both: true }, how);
+  if ("only" in answer) {
+    const told = [[a, answer.input, "input", "B"], [b, answer.reference, "reference", "A"]];
+    stage.tell(told.map(([track, audio, name, other]) => {
+      track.entries.clear();
+      answer.only[name].forEach((entry) => track.entries.add(entry));
+      const { count } = track.entries;
+      track.describe(audio, { nothing: count ? "" : `Nothing here is not in ${other} as well.` });
+      if (count) track.offer();
+      const { letter } = track;
+      return { letter, kicker: `When in ${letter} and never in ${other}: ${count}`, text: answer.timelines[name].summary };
+    }));
+    return;
+  }
   // A checkpoint that knows no sounds has a mask, in whose place their lanes are seen.
   const tells = [answer.sounds, answer.reverse.sounds, answer.shared].some((sounds) => sounds.length);
   const seen = ({ sounds, timeline }) => (tells ? { sounds, nothing: "No sound here is new." } : { timeline });
@@ -109,11 +142,11 @@ async function compare([a, b], how) {
 
 function send(path, fields, how) {
   const size = Object.values(fields).reduce((sum, field) => sum + (field.size ?? 0), 0);
-  if (size > limits.megabytes * MIB) {
+  if (size > limits.longMegabytes * MIB) {
     // The service would refuse it as well, but hang up before all of it is sent.
     throw new Problem({
       title: "Request body too large",
-      detail: `These are ${(size / MIB).toFixed(1)} MiB; the service takes ${limits.megabytes} MiB. Send a shorter or compressed clip.`,
+      detail: `These are ${(size / MIB).toFixed(1)} MiB; the service takes ${limits.longMegabytes} MiB. Send a shorter or compressed clip.`,
     });
   }
   return post(path, { ...fields, ...OPTIONS }, how);
@@ -175,9 +208,11 @@ try {
   const { model, device, sample_rate, limits: theirs } = await info();
   limits.seconds = theirs.max_audio_seconds;
   limits.megabytes = theirs.max_upload_mb;
+  limits.longMegabytes = theirs.max_timeline_mb;
   limits.top = sample_rate / 2;
   $("#model").textContent = `${model.name} on ${device}`;
-  $("#limits").textContent = `It takes up to ${limits.seconds} s of audio each, ${limits.megabytes} MiB in all.`;
+  $("#limits").textContent = `It takes up to ${limits.seconds} s of audio each, ${limits.megabytes} MiB in all; ` +
+    `of longer recordings, up to ${theirs.max_timeline_seconds / 3600} h, it says what is heard when.`;
 } catch {
   $("#model").textContent = "The service does not answer";
 }

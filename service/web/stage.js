@@ -2,6 +2,7 @@
 
 import { key } from "./api.js";
 import { $, el } from "./dom.js";
+import { clock } from "./entries.js";
 import { chips } from "./sounds.js";
 import { percent } from "./words.js";
 
@@ -45,6 +46,23 @@ export class Stage {
     this.#bar.firstChild.style.inlineSize = percent(share).replace(" ", "");
     this.#doing.textContent = all ? "Listening…" : `Sending, ${percent(share)}`;
     if (all) this.#status.textContent = "Listening…";
+  }
+
+  /** How much of a long recording is heard, in seconds. */
+  heard(seconds) {
+    this.#doing.textContent = `Listening… ${clock(seconds)} are heard`;
+  }
+
+  /** What was answered on long recordings: sentences of `{ letter, kicker, text }`. */
+  tell(sentences) {
+    this.#fill("done", [
+      el("h2", { class: "hidden", id: "headline" }, "What is heard when"),
+      el("div", { class: "statements", "data-count": sentences.length }, sentences.map(({ letter, kicker, text }) =>
+        el("article", { class: "statement", "data-letter": letter },
+          el("h3", { class: "kicker" }, el("span", { class: "badge", "aria-hidden": "true" }, letter), kicker),
+          el("p", { class: "lead" }, text)))),
+    ]);
+    this.#status.textContent = sentences.map(({ kicker, text }) => `${kicker}: ${text}`).join(" ");
   }
 
   /** A request was given up. */

@@ -1,6 +1,7 @@
 // One of the two clips: where it is chosen or recorded, seen, and played from any point.
 
 import { $, el, seconds } from "./dom.js";
+import { Entries } from "./entries.js";
 import { height } from "./mel.js";
 import { MASK, MASK_TOP, SPECTROGRAM, SPECTROGRAM_TOP, paint } from "./picture.js";
 import { record } from "./recorder.js";
@@ -40,6 +41,9 @@ export class Track extends EventTarget {
     this.lane.setAttribute("aria-label", `Position in clip ${letter}: Enter plays, arrows move`);
     $(".lanes", section).setAttribute("aria-label", `Sounds in clip ${letter}: Enter plays, arrows move`);
     this.lanes = new Lanes($(".lanes", section), (time) => this.#play(time));
+    const entries = $(".entries", section);
+    entries.setAttribute("aria-label", `What is heard when in clip ${letter}`);
+    this.entries = new Entries(entries, (time) => this.clip.buffer && this.#play(time));
     this.#listen();
     this.clear();
   }
@@ -84,6 +88,15 @@ export class Track extends EventTarget {
     if (!this.clip.picture) return;
     this.lanes.show(sounds, this.clip.duration);
     this.#note(sounds.length ? null : nothing ?? maskSentence(timeline));
+  }
+
+  /** Let the entries be taken as a file. */
+  offer() {
+    const link = $(".vtt", this.element);
+    URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(new Blob([this.entries.vtt()], { type: "text/vtt" }));
+    link.download = `${this.clip.file.name.replace(/\.[^.]*$/, "")}.vtt`;
+    this.#show(".take", true);
   }
 
   /** Paint, on an axis that both clips share; `peak` is the level of the strongest colour. */
@@ -206,6 +219,8 @@ export class Track extends EventTarget {
     this.#sounds = [];
     this.#warn([]);
     this.lanes.clear();
+    this.entries.clear();
+    this.#show(".take", false);
     this.#position = 0;
     this.#named();
     $(".facts", this.element).textContent = "";

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from model import errors
 from model.audio import Decode, DecodeLimits, decode
@@ -46,6 +47,7 @@ class FakeCaptioner:
     sample_rate = RATE
     frame_s = 0.5
     card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
+    labels: tuple[str, ...] = ()
     defaults = GenerationOptions(OWN_BEAMS, 1, 60)
 
     def __init__(self) -> None:
@@ -98,6 +100,12 @@ class FakeCaptioner:
         self.described.append((len(pairs), options))
         return [self._describe(options, *pair) for pair in pairs]
 
+    def events(self, _: Encoded) -> Tensor:
+        raise AssertionError("it knows no kinds of sound")
+
+    def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
+        return [() if _number(clip) == _number(other) else (DOG,) for clip, other in pairs]
+
     def warm_up(self) -> None:
         self.threads.add(threading.current_thread().name)
         assert self.warm.wait(60)
@@ -118,6 +126,38 @@ class FakeCaptioner:
         timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
         new = () if _number(clip) == _number(reference) else (DOG,)
         return Description(captions, timeline, new, (RAIN,))
+
+
+class StreamCaptioner(FakeCaptioner):
+    """A frame of half a second is its first sample; what the background has not is news."""
+
+    labels = ("Dog", "Rain")
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        self.encoded.append([len(clips)])
+        self.entered.release()
+        assert self.gate.wait(60)
+        return [Encoded.of(clip.samples[:: RATE // 2, None].round(decimals=1)) for clip in clips]
+
+    def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
+        return [self._new(*(one.frames[0, :, 0].tolist() for one in pair)) for pair in pairs]
+
+    def describe(
+        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+    ) -> list[Description]:
+        self.described.append((len(pairs), options))
+        texts = (
+            f"{self.left([(clip, other)])[0][0].label} begins" for clip, other in pairs if other
+        )
+        return [Description((Caption(text, -0.5, 3),), None) for text in texts]
+
+    @staticmethod
+    def _new(clip: list[float], other: list[float]) -> tuple[Sound, ...]:
+        return tuple(
+            Sound(f"sound {value:.2g}", 0.9, (Interval(clip.index(value) / 2, len(clip) / 2),))
+            for value in dict.fromkeys(clip)
+            if value not in other
+        )
 
 
 class HearingCaptioner(FakeCaptioner):

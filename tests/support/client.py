@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 WAIT_S = 60
 
 
-def eventually(condition: Callable[[], bool]) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = WAIT_S) -> None:
     """Wait for something that no event tells of."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)

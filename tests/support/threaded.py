@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from service.app import create_app
+from service.listening import MAX_MESSAGE_BYTES
 from service.settings import Settings
 from tests.support.client import WAIT_S
 
@@ -29,7 +30,15 @@ class _Server(uvicorn.Server):
 def in_thread(captioner: Any, **settings: Any) -> Iterator[int]:
     """Its port. At the end the captioner's gates are opened, and the service stops."""
     app = create_app(Settings(**{"decode_workers": 2, **settings}), captioner)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        port=0,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+    )
     server = _Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -138,20 +138,29 @@ def test_figures_that_are_missed_are_said_to_be() -> None:
         return report.Point(per_s, p50, p95, p95, refused, 60.0, 0, 1.0)
 
     loads = ("1 client", "32 clients", *(f"{share}% of the ceiling" for share in (80, 120, 300)))
-    results = {
-        load: {"ours": point(12, 110, 700, 3), "one": point(10, 100, 1000), "two": point(6, 9, 9e3)}
-        for load in loads
+    points = {
+        report.OURS: point(12, 50, 700, 3),
+        report.IN_TORCH: point(9, 100, 9),
+        "one": point(10, 100, 1000),
+        "two": point(6, 9, 9e3),
     }
-    lines = report.targets(results, ceiling_per_s=20, alone_ms=100, deadline_s=30, ours="ours")
+    results = {load: dict(points) for load in loads}
+    results["32 clients"] |= {
+        "one" + report.GENERATE: point(3, 100, 1000),
+        report.FULL: point(0.5, 100, 1000),
+    }
+    lines = report.targets(results, ceiling_per_s=20, deadline_s=30)
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")][2:]
     assert {row[0]: (float(row[1]), row[3]) for row in rows} == {
-        "throughput, 32 clients, over the best rival": (1.2, "yes"),
+        "throughput, 32 clients, over the best rival with our search": (1.2, "NO"),
+        "throughput, 32 clients, over the best rival with `generate`": (4.0, "yes"),
+        "throughput, 32 clients, over the full-size network": (24.0, "yes"),
         "throughput, 32 clients, over the ceiling": (0.6, "NO"),
-        "p50, 1 client, over a direct call": (1.1, "yes"),
-        "p95 at 80% of the ceiling, over the best rival": (0.7, "yes"),
+        "p50, 1 client, over the same in torch": (0.5, "yes"),
+        "p95 at 80% of the ceiling, over the best rival": (0.7, "NO"),
         "at 120%: p95 of accepted, seconds": (0.7, "yes"),
         "at 120%: p95 of refusals, ms": (60.0, "NO"),
         "at 300%: p95 of accepted, seconds": (0.7, "yes"),
         "at 300%: p95 of refusals, ms": (60.0, "NO"),
     }
-    assert any("| ours | 12.00 | 110 | 700 |" in line for line in report.tables(results))
+    assert any("| audiodiff | 12.00 | 50 | 700 |" in line for line in report.tables(results))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +12,49 @@ import torch
 
 from benchmarks.decoding import reference
 from engine.captioner import Captioner
+from model import checkpoint
+from model.captioner import CaptionerModel
+from model.checkpoint import Checkpoint
+from model.config import CaptionerConfig
 from model.decoders import BartDecoder
 from model.types import Difference, Sequences, Waveform
 
 CHECKPOINT = Path(__file__).resolve().parents[3] / "checkpoints" / "default"
 MAX_BATCH = 32
+LENGTH = 18
+"""Tokens of a full-size network's caption: of AudioCaps' and Clotho's, about the median."""
 SEARCH = "BENCHMARK_SEARCH"
 """Environment variable; ``generate`` has contestants search with Transformers instead of ours."""
+RUNTIME = "BENCHMARK_RUNTIME"
+"""Environment variable: what computes, as AUDIODIFF_RUNTIME; torch unless it is set."""
+NETWORK = "BENCHMARK_NETWORK"
+"""Environment variable; ``full`` is the paper's network in its size instead of the bundled one."""
 
 
 def load() -> Captioner:
     """The bundled checkpoint, warmed up."""
     if os.environ.get(SEARCH) == "generate":
         BartDecoder.generate = _generate  # type: ignore[method-assign]
-    captioner = Captioner.from_dir(CHECKPOINT)
+    if os.environ.get(NETWORK) == "full":
+        captioner = Captioner(full_size(), torch.device("cpu"))
+    else:
+        captioner = Captioner.from_dir(CHECKPOINT, runtime=os.environ.get(RUNTIME, "torch"))
     captioner.warm_up()
     return captioner
+
+
+def full_size() -> Checkpoint:
+    """CNN14 and six layers of BART, as published; random weights, as only the time counts.
+
+    Its captions are as long as those of people: their end is not left to chance.
+    """
+    bundled = checkpoint.load(CHECKPOINT, torch.float32)
+    torch.manual_seed(0)
+    model = CaptionerModel(CaptionerConfig()).eval()
+    generation = copy.deepcopy(bundled.generation)
+    generation.min_length = LENGTH - 1
+    generation.max_length = LENGTH
+    return replace(bundled, model=model, generation=generation)
 
 
 def _generate(self: BartDecoder, difference: Difference, **options: Any) -> Sequences:

@@ -31,7 +31,7 @@ from tests.support.audio import by_soundfile
 from tests.support.captioner import HearingCaptioner
 from training.captions.tokenizer import train_tokenizer
 
-COMMANDS = ("serve", "caption", "difference", "fetch", "demo-clips")
+COMMANDS = ("serve", "caption", "difference", "timeline", "listen", "corpus", "fetch", "demo-clips")
 Capture = pytest.CaptureFixture[str]
 RATE = 16_000
 POISON_S = 0.25

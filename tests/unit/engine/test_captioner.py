@@ -430,3 +430,21 @@ def test_silence_is_captioned(any_captioner: Captioner, make_waveform: MakeWavef
     assert torch.isfinite(encoded[0].frames).all()
     for description in any_captioner.difference([(silence, clip), (clip, silence)]):
         assert np.isfinite(description.best.score)
+
+
+def test_threads_are_not_doubled(
+    save_checkpoint: Callable[..., Path], model: CaptionerModel
+) -> None:
+    """OpenVINO has its own; in torch all that there are compute."""
+    path = save_checkpoint(model)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        captioners = [Captioner.from_dir(path, "cpu", runtime=it) for it in ("torch", "openvino")]
+        threads = []
+        for captioner in captioners:
+            captioner.warm_up()
+            threads.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [2, 1]

@@ -129,7 +129,7 @@ def test_ffmpeg_itself_can_open_nothing_else(
     with av.open(io.BytesIO(playlist), format="concat", mode="r") as container:
         assert len(container.streams.audio) == 1  # so it would, without protocols forbidden
     with pytest.raises(CorruptAudio):
-        list(read_with_ffmpeg(playlist, "concat", Losses()))
+        list(read_with_ffmpeg(io.BytesIO(playlist), "concat", Losses()))
 
 
 # --- robustness

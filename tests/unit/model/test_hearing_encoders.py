@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
+from typing import cast
 
 import numpy as np
 import pytest
@@ -62,6 +64,18 @@ def test_padding_and_neighbours_change_nothing(encoder: Encoder) -> None:
         alone = encoder(one[None], torch.tensor([len(one)]))
         assert alone.frames.std() > 0.1
         torch.testing.assert_close(row.frames, alone.frames, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(encoder: Encoder, dtype: torch.dtype) -> None:
+    """The front end stays in float32, since few digits make much of a logarithm."""
+    clips = [clip(encoder, seconds) for seconds in (0.5, 2.6)]
+    halved = deepcopy(encoder)
+    cast(torch.nn.Module, halved).to(dtype)
+    for found, wanted in zip(halved.encode(clips), encoder.encode(clips), strict=True):
+        assert found.dtype == dtype
+        off = (found.float() - wanted).norm() / wanted.norm()
+        assert off < {torch.bfloat16: 0.05, torch.float16: 0.01}[dtype]
 
 
 def test_encode_is_forward_without_padding(encoder: Encoder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from model import runtimes
 from model.captioner import CaptionerModel
 from model.errors import CheckpointError
 from model.runtimes import compiler
+from model.runtimes.cuda_graphs import MOST, CudaGraphs, Outputs
 from model.runtimes.openvino import OpenVino
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -58,7 +60,6 @@ def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_is_openvino_on_a_cpu_in_float32_alone() -> None:
     assert isinstance(compiler("auto", CPU, torch.float32), OpenVino)
     assert compiler("auto", CPU, torch.bfloat16) is None
-    assert compiler("auto", GPU, torch.float32) is None
 
 
 @pytest.mark.usefixtures("without_openvino")
@@ -84,8 +85,13 @@ def test_openvino_is_refused_where_it_does_not_fit(
         compiler("openvino", device, dtype)
 
 
+def test_graphs_are_for_a_gpu() -> None:
+    with pytest.raises(CheckpointError, match="graphs is for device cuda: use runtime auto"):
+        compiler("graphs", CPU, torch.float32)
+
+
 def test_unknown_runtime() -> None:
-    with pytest.raises(CheckpointError, match="use auto, openvino or torch"):
+    with pytest.raises(CheckpointError, match="use auto, torch, openvino, graphs"):
         compiler("onnx", CPU, torch.float32)
 
 
@@ -200,11 +206,41 @@ def test_nobody_is_told(between: Between, monkeypatch: pytest.MonkeyPatch) -> No
 def test_parts_that_gain_nothing_stay_in_torch(model: CaptionerModel) -> None:
     compiled: list[str] = []
 
-    def compile_as_it_is(module: nn.Module, *_: Tensor) -> nn.Module:
-        compiled.append(type(module).__module__)
-        return module
+    class AsItIs:
+        own_threads = few_shapes = False
+
+        def __call__(self, module: nn.Module, *_: Tensor) -> nn.Module:
+            compiled.append(type(module).__module__)
+            return module
 
     before = dict(model.difference.named_modules())
-    model.compile_with(compile_as_it_is)
+    model.compile_with(AsItIs())
     assert set(compiled) == {"model.decoders.bart_compiled"}  # CNN14 is not compiled
     assert dict(model.difference.named_modules()) == before
+
+
+def recorder(recorded: list[tuple[torch.Size, ...]]) -> Any:
+    """In a graph's place: notes which shapes were recorded."""
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Outputs]:
+        recorded.append(tuple(each.shape for each in inputs))
+        return module
+
+    return record
+
+
+def test_what_comes_again_is_recorded_once() -> None:
+    recorded: list[tuple[torch.Size, ...]] = []
+    minus = CudaGraphs(recorder(recorded))(Minus())
+    for size in (2, 3, 2, 2, 2):
+        first, second = torch.randn(size), torch.randn(size)
+        torch.testing.assert_close(minus(first, second), first - second)
+    assert recorded == [((2,), (2,))]
+
+
+def test_recordings_are_bounded() -> None:
+    recorded: list[tuple[torch.Size, ...]] = []
+    minus = CudaGraphs(recorder(recorded))(Minus())
+    for size in [*range(MOST + 1), *range(MOST + 1), 0]:
+        minus(torch.zeros(size), torch.zeros(size))
+    assert len(recorded) == MOST + 2  # the first was let go, and recorded again

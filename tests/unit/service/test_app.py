@@ -77,6 +77,7 @@ def test_each_route_has_a_worked_example_that_fits_its_schema(app: FastAPI) -> N
     kinds = {
         "/caption": schemas.CaptionResponse,
         "/difference": schemas.DifferenceResponse,
+        "/timeline": schemas.TimelineResponse,
         "/livez": schemas.Health,
         "/readyz": schemas.Health,
         "/healthz": schemas.Health,
@@ -94,7 +95,7 @@ def test_each_route_has_a_worked_example_that_fits_its_schema(app: FastAPI) -> N
 
 def test_each_problem_of_a_route_has_an_example(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
-    for path in ("/caption", "/difference"):
+    for path in ("/caption", "/difference", "/timeline"):
         responses = paths[path]["post"]["responses"]
         found = set()
         for status, response in responses.items():
@@ -105,7 +106,8 @@ def test_each_problem_of_a_route_has_an_example(app: FastAPI) -> None:
                 assert str(problem.status) == status
                 assert problem.type.endswith(slug)
                 found.add(slug)
-        assert found == {known.slug for known in problems.TABLE.values()} - {problems.CLIENT_GONE}
+        none = {problems.CLIENT_GONE, *(["no-room"] if path == "/caption" else [])}
+        assert found == {known.slug for known in problems.TABLE.values()} - none
         assert {"400", "401", "413", "415", "422", "429", "500", "503", "504"} < set(responses)
     assert set(paths["/readyz"]["get"]["responses"]) == {"200", "503"}
 

@@ -26,6 +26,9 @@ DEFAULTS = {
     "max_queue_seconds": 3600,
     "max_upload_mb": 25,
     "max_audio_seconds": 60,
+    "max_timeline_seconds": 14_400,
+    "max_timeline_mb": 4096,  # beyond the contract
+    "max_timelines": 2,  # beyond the contract
     "request_timeout_s": 30,
     "decode_workers": os.cpu_count(),
     "cache_mb": 256,

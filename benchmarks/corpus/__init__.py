@@ -1,0 +1,1 @@
+"""``audiodiff corpus`` against a captioner that is called in-process."""

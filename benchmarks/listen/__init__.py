@@ -1,0 +1,1 @@
+"""A stream against its own background: what is told of it, how late, and at what cost."""

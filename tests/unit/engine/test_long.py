@@ -1,0 +1,185 @@
+"""A recording on its way through the engine: entries at their times, few windows at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import BinaryIO
+
+import psutil
+import pytest
+
+from engine import recording as recordings
+from engine.engine import Engine
+from engine.errors import NotReady, QueueFull
+from engine.long import MAX_WINDOWS, Entry, Progress, Whole
+from engine.observer import Unobserved
+from engine.settings import EngineSettings
+from model.errors import AudioTooLong, CorruptAudio, OptionsError, UnsupportedFormat
+from model.types import GenerationOptions
+from tests.support.audio import by_soundfile
+from tests.support.captioner import FakeCaptioner
+from tests.support.tones import RATE, ToneCaptioner, recording
+
+OPTIONS = GenerationOptions(num_beams=2)
+FRAME_S = ToneCaptioner.frame_s
+WAIT_S = 60
+
+
+def on_disk(data: bytes) -> BinaryIO:
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+def run(
+    test: Callable[[Engine], Awaitable[None]],
+    captioner: FakeCaptioner | None = None,
+    **settings: float,
+) -> None:
+    async def main() -> None:
+        own = EngineSettings(**{"decode_workers": 1, **settings})
+        engine = Engine(own, captioner or ToneCaptioner(), Unobserved())
+        engine.start()
+        while engine.trouble() is not None:
+            await asyncio.sleep(0.001)
+        try:
+            await asyncio.wait_for(test(engine), WAIT_S)
+        finally:
+            await engine.stop()
+
+    asyncio.run(main())
+
+
+def decoders() -> list[psutil.Process]:
+    """The processes that decode long recordings."""
+    children = psutil.Process().children(recursive=True)
+    return [one for one in children if recordings.MODULE in one.cmdline()]
+
+
+PLACED = (("Dog", 3.0, 5.0), ("Rain", 12.0, 40.5), ("Dog", 50.0, 57.3), ("Rain", 57.3, 61.0))
+
+
+def test_entries_are_where_the_sounds_are() -> None:
+    captioner = ToneCaptioner()
+
+    async def test(engine: Engine) -> None:
+        with on_disk(by_soundfile(recording(64.0, *PLACED), RATE)) as file:
+            async with aclosing(engine.timeline(file, OPTIONS)) as items:
+                found = [item async for item in items]
+        entries = [item for item in found if isinstance(item, Entry)]
+        assert [one.sounds[0].label for one in entries] == [kind for kind, *_ in PLACED]
+        assert [one.caption for one in entries] == [
+            f"a {kind.lower()} is heard" for kind, *_ in PLACED
+        ]
+        for one, (_, start, end) in zip(entries, PLACED, strict=True):
+            assert one.start_s == pytest.approx(start, abs=FRAME_S)
+            assert one.end_s == pytest.approx(end, abs=FRAME_S)
+        heard = [item.heard_s for item in found if isinstance(item, Progress)]
+        assert heard == sorted(heard)
+        assert isinstance(found[-1], Whole)
+        assert found[-1].source.duration_s == 64.0
+        assert found[-1].summary.startswith("Heard in 1 min 4 s: rain (2 times, 33 s) and dog (2 ")
+
+    run(test, captioner)
+    assert {options for _, options in captioner.described} == {OPTIONS}
+    assert not decoders()
+
+
+def test_few_windows_are_in_the_queue_and_nothing_is_kept() -> None:
+    captioner = ToneCaptioner()
+    captioner.gate.clear()
+
+    async def test(engine: Engine) -> None:
+        with on_disk(by_soundfile(recording(300.0), RATE)) as file:
+            async with aclosing(engine.timeline(file, OPTIONS)) as items:
+                first = asyncio.ensure_future(anext(items))
+                while engine._batcher.depth < MAX_WINDOWS - 1:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
+                assert engine._batcher.depth == MAX_WINDOWS - 1  # and one is worked on
+                captioner.gate.set()
+                await first
+                rest = [item async for item in items]
+        assert isinstance(rest[-1], Whole)
+        assert engine._cache.size == 0
+
+    run(test, captioner)
+
+
+def test_who_closes_it_stops_the_work() -> None:
+    captioner = ToneCaptioner()
+
+    async def test(engine: Engine) -> None:
+        with on_disk(by_soundfile(recording(300.0), RATE)) as file:
+            async with aclosing(engine.timeline(file, OPTIONS)) as items:
+                await anext(items)
+                assert decoders()
+        assert not decoders()
+        assert engine._batcher.depth == 0
+
+    run(test, captioner)
+    assert len(captioner.encoded) < 20
+
+
+def test_a_decoder_that_ends_gives_what_was_heard() -> None:
+    async def test(engine: Engine) -> None:
+        placed = ("Dog", 1.0, 4.0)
+        with on_disk(by_soundfile(recording(3000.0, placed), RATE)) as file:
+            async with aclosing(engine.timeline(file, OPTIONS)) as items:
+                found = [await anext(items)]
+                decoders()[0].kill()
+                found += [item async for item in items]
+        whole = found[-1]
+        assert isinstance(whole, Whole)
+        assert 10 < whole.source.duration_s < 3000
+        (warning,) = whole.source.warnings
+        assert warning.endswith("its decoder crashed, or took too much time or memory.")
+        assert any(isinstance(item, Entry) for item in found)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"no sound", UnsupportedFormat),
+        (b"RIFF\0\0\0\0WAVE", CorruptAudio),
+        (by_soundfile(recording(30.0), RATE), AudioTooLong),
+    ],
+)
+def test_a_bad_recording_is_refused(data: bytes, error: type[Exception]) -> None:
+    async def test(engine: Engine) -> None:
+        with on_disk(data) as file, pytest.raises(error):
+            async with aclosing(engine.timeline(file, OPTIONS)) as items:
+                await anext(items)
+        assert not decoders()
+
+    run(test, max_timeline_seconds=20)
+
+
+def test_a_model_without_sounds_makes_no_timelines() -> None:
+    async def test(engine: Engine) -> None:
+        with on_disk(b"") as file, pytest.raises(OptionsError, match="knows no kinds of sound"):
+            await anext(engine.timeline(file, OPTIONS))
+
+    run(test, FakeCaptioner())
+
+
+def test_so_many_recordings_and_no_more() -> None:
+    async def test(engine: Engine) -> None:
+        with engine.admit_recording():
+            with pytest.raises(QueueFull):
+                engine.admit_recording().__enter__()
+            with engine.admit(1):  # requests have places of their own
+                pass
+            engine.begin_drain()
+            assert not engine.drained
+            with pytest.raises(NotReady):
+                engine.admit_recording().__enter__()
+        assert engine.drained
+
+    run(test, max_timelines=1)
