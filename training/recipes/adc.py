@@ -41,7 +41,7 @@ BASE = Path("checkpoints/default")
 BANDS = 8
 MANNERS = {"statement": "audiocaps", "imperative": "clotho"}
 """Style -> whose token of the base's vocabulary a sentence of it starts with."""
-SEARCH = {"min_length": 3, "no_repeat_ngram_size": 0}
+SEARCH = {"num_beams": 3, "min_length": 3, "no_repeat_ngram_size": 0}
 """What is added may be added twice."""
 
 
