@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
@@ -30,6 +30,7 @@ from model.contracts import (
 from model.decoders import DECODERS
 from model.difference import DIFFERENCES
 from model.encoders import ENCODERS
+from model.errors import CheckpointError
 from model.events import Events
 from model.levels import Levels
 from model.types import Difference, Encoded
@@ -99,6 +100,22 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             if isinstance(part, Compilable):
                 part.compile_with(compile)
 
+    def hear_as(self, other: CaptionerModel) -> None:
+        """Share the other's encoder, adapter and event head; it then hears levels if this does.
+
+        Raises:
+            CheckpointError: they are not the same as this one's.
+        """
+        for name in ("encoder", "adapter", "events"):
+            own, theirs = getattr(self, name), getattr(other, name)
+            if not _equal(own, theirs):
+                raise CheckpointError(
+                    f"the {name} of both checkpoints must be the same: export the one for changes "
+                    "with --share and the other"
+                )
+            setattr(self, name, theirs)
+        other.levels = other.levels or self.levels
+
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""
         return self._levelled(self._hear(self.encoder(samples, lengths)), samples, lengths)
@@ -165,6 +182,14 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             else clips.take([])  # torch.stft takes no batch of none
         )
         return self.decoder(self.compare(clips, references, reference_rows), tokens)
+
+
+def _equal(one: nn.Module | None, other: nn.Module | None) -> bool:
+    """Whether two parts are of the same class and weights."""
+    if type(one) is not type(other):
+        return False
+    ours, theirs = ({} if part is None else part.state_dict() for part in (one, other))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def _placed(whole: Difference, part: Difference, rows: Tensor) -> Difference:

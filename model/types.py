@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # what only knows options and limits, as --help does, need not wait for torch
     from torch import Tensor
@@ -112,6 +112,11 @@ class Difference:
 
 MAX_BEAMS = 8
 MAX_NEW_TOKENS = 100
+Style = Literal["rest", "changes"]
+"""How a difference is told: what the input has and the reference has not, or what has changed
+from the reference to the input."""
+Operation = Literal["add", "remove", "louder", "quieter", "change", "earlier", "later"]
+"""What makes the input of the reference."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ class GenerationOptions:
     """1 to ``num_beams``: alternatives, best first."""
     max_new_tokens: int | None = None
     """1 to ``MAX_NEW_TOKENS``: a longer sentence is cut, at a whole word."""
+    style: Style = "rest"
+    """Of a difference."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,17 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How a sound of the input is another than in the reference."""
+
+    operation: Operation
+    sound: str
+    """As the caption calls it, without its article."""
+    confidence: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True)
 class Segment:
     """How much of one encoder frame of the input is new against the reference."""
 
@@ -192,6 +210,8 @@ class Description:
     """What is heard, or new, best first; empty for a model without an event head."""
     shared: tuple[Sound, ...] | None = None
     """What input and reference both have; None for a plain caption."""
+    changes: tuple[Change, ...] | None = None
+    """What the best caption says has changed; None in another style."""
 
     @property
     def best(self) -> Caption:
