@@ -76,8 +76,8 @@ async def listen(socket: WebSocket) -> None:
 async def _listen(socket: WebSocket) -> None:
     engine: Engine = socket.app.state.engine
     settings: Settings = socket.app.state.settings
-    _check_origin(socket, settings)
     start = await _start(socket, settings)
+    _check_origin(socket, settings)
     with engine.streaming():
         listener = Listener(
             engine, start.background_s, GenerationOptions(), settings.request_timeout_s

@@ -52,16 +52,16 @@ async def report(seconds: float) -> AsyncIterator[str]:
         port = gone.server_port
     url = f"http://127.0.0.1:{port}/"
     warnings: list[str] = []
-    number, began = 0, time.monotonic()
+    began = time.monotonic()
+    count = round(seconds / EVERY_S)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "outbox"
-        for end in (seconds / 2, seconds):
+        for numbers in (range(count // 2), range(count // 2, count)):
             with contextlib.closing(Outbox(path)) as outbox:
                 webhook = Webhook(outbox, url, "secret", warnings.append)
                 sending = asyncio.create_task(webhook.run())
-                while time.monotonic() - began < end:
+                for number in numbers:
                     webhook.put(f"event {number}", b"{}")
-                    number += 1
                     await asyncio.sleep(EVERY_S)
                 sending.cancel()
         with contextlib.closing(Outbox(path)) as outbox, Receiver(port) as back:
@@ -76,7 +76,7 @@ async def report(seconds: float) -> AsyncIterator[str]:
             back.shutdown()
             thread.join()
             taken = back.taken
-    yield f"down for {seconds:g} s, {number} events, {len(warnings)} failed tries"
+    yield f"down for {returned - began:.0f} s, {count} events, {len(warnings)} failed tries"
     yield (
         f"arrived {len(taken)}, more than once {sum(n > 1 for n in taken.values())}, "
         f"the last {took:.0f} s after it was back ({FAILING} more failures by then)"

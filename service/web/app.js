@@ -89,7 +89,7 @@ async function ask() {
 
 async function describe([track], how) {
   if (long(track)) return listen(track, how);
-  const answer = await send("caption", { file: track.clip.file }, how);
+  const answer = await send("caption", { file: track.clip.file, ...OPTIONS }, how);
   track.describe(answer.audio, { sounds: answer.sounds });
   stage.show([{ letter: track.letter, kicker: `Heard in ${track.letter}`, said: answer }], answer);
 }
@@ -107,7 +107,7 @@ async function listen(track, how) {
     if ("heard_s" in line) stage.heard(line.heard_s);
   };
   const fields = { file: track.clip.file, num_beams: OPTIONS.num_beams };
-  const answer = await post("timeline", fields, { ...how, onLine });
+  const answer = await send("timeline", fields, { ...how, onLine });
   track.describe(answer.audio, { nothing: track.entries.count ? "" : "Nothing is heard." });
   track.offer();
   stage.tell([{ letter: track.letter, kicker: `Heard when in ${track.letter}`, text: answer.summary }]);
@@ -115,7 +115,7 @@ async function listen(track, how) {
 
 async function compare([a, b], how) {
   const files = { input: a.clip.file, reference: b.clip.file };
-  const answer = await send("difference", { ...files, both: true }, how);
+  const answer = await send("difference", { ...files, both: true, ...OPTIONS }, how);
   if ("only" in answer) {
     const told = [[a, answer.input, "input", "B"], [b, answer.reference, "reference", "A"]];
     stage.tell(told.map(([track, audio, name, other]) => {
@@ -149,7 +149,7 @@ function send(path, fields, how) {
       detail: `These are ${(size / MIB).toFixed(1)} MiB; the service takes ${limits.longMegabytes} MiB. Send a shorter or compressed clip.`,
     });
   }
-  return post(path, { ...fields, ...OPTIONS }, how);
+  return post(path, fields, how);
 }
 
 // -- the page's parts -----------------------------------------------------------------------

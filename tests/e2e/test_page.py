@@ -516,7 +516,8 @@ def test_a_service_that_is_gone(browser: Browser, service: tuple[Hearing, str]) 
 
 
 def test_more_than_the_service_takes(browser: Browser) -> None:
-    with hearing(max_upload_mb=0.5) as (_, address), visit(browser, address) as page:
+    limits = {"max_upload_mb": 0.5, "max_timeline_mb": 0.5}
+    with hearing(**limits) as (_, address), visit(browser, address) as page:
         choose(page, "A", 30)
         expect(page.get_by_role("alert")).to_contain_text(
             "These are 0.9 MiB; the service takes 0.5"

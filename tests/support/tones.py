@@ -5,7 +5,7 @@ Shapes: S samples, T frames, K kinds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -40,10 +40,16 @@ class ToneCaptioner(FakeCaptioner):
     frame_s = 0.32
     labels = tuple(HERTZ)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_encode: Callable[[int], object] = lambda _: None
+        """Is told how many clips there were before."""
+
     def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode = decode) -> Waveform:
         return decode(data, RATE, limits)
 
     def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        self.before_encode(sum(map(len, self.encoded)))
         self.encoded.append([clip.duration_s for clip in clips])
         self.entered.release()
         assert self.gate.wait(60)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
-from cli import main as audiodiff
+from cli.parser import parser
 from model.types import GenerationOptions
 from service.page import add_page
 from service.routes import add_routes
@@ -25,7 +25,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", "checkpoints/default/README.md", *map(
     str, sorted(path.relative_to(ROOT) for path in (ROOT / "docs").glob("*.md"))
 ))  # fmt: skip
 PARSERS = {
-    (".venv/bin/audiodiff",): audiodiff._parser(),
+    (".venv/bin/audiodiff",): parser(),
     (".venv/bin/python", "-m", "training"): arguments.parser(),
 }
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -83,9 +83,9 @@ def test_every_route_stands_there() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_a_command_is_one(words: list[str]) -> None:
-    for start, parser in PARSERS.items():
+    for start, known in PARSERS.items():
         if tuple(words[: len(start)]) == start:
-            assert isinstance(parser.parse_args(words[len(start) :]), argparse.Namespace)
+            assert isinstance(known.parse_args(words[len(start) :]), argparse.Namespace)
     if words[0] == "make":
         assert {word for word in words[1:] if "=" not in word} <= TARGETS
     if words[:2] == ["docker", "compose"]:

@@ -20,6 +20,7 @@ from transformers import GenerationConfig
 
 from cli import main as audiodiff
 from cli.local import MAX_IN_FLIGHT
+from cli.parser import parser
 from engine.captioner import Captioner
 from model import checkpoint
 from model.audio import Decode, DecodeLimits, decode
@@ -157,8 +158,8 @@ def test_each_command_explains_each_option(command: str, capsys: Capture) -> Non
         audiodiff.main([command, "--help"])
     assert stop.value.code == 0
     assert f"usage: audiodiff {command}" in capsys.readouterr().out
-    parser = audiodiff._parser()._subparsers._group_actions[0].choices[command]
-    assert all(action.help for action in parser._actions)
+    found = parser()._subparsers._group_actions[0].choices[command]
+    assert all(action.help for action in found._actions)
 
 
 def test_help_of_serve_names_each_setting(capsys: Capture) -> None:

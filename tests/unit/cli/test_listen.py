@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cli import commands
 from cli import main as audiodiff
 from tests.support.audio import by_soundfile
 from tests.support.captioner import RATE, StreamCaptioner
@@ -23,7 +24,7 @@ Capture = pytest.CaptureFixture[str]
 def captioner(monkeypatch: pytest.MonkeyPatch) -> StreamCaptioner:
     """The model of every command."""
     captioner = StreamCaptioner()
-    monkeypatch.setattr(audiodiff, "_load", lambda _: captioner)
+    monkeypatch.setattr(commands, "_load", lambda _: captioner)
     return captioner
 
 

@@ -33,6 +33,7 @@ DEFAULTS = {
     "request_timeout_s": 30,
     "decode_workers": os.cpu_count(),
     "cache_mb": 256,
+    "max_streams": 16,
     "api_keys": (),
     "cors_origins": (),
     "log_format": "json",

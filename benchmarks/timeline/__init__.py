@@ -1,0 +1,1 @@
+"""What timelines of long recordings are worth, and what they take."""
