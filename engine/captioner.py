@@ -60,10 +60,21 @@ class Captioner:
 
         ``compile`` makes it faster there (``model.runtimes``). ``changes`` is another checkpoint,
         which hears as this one does, so that a clip is heard once for both, and tells differences
-        in the style of that name. Raises CheckpointError if it hears otherwise.
+        in the style of that name. Raises CheckpointError if it does not, or if they are for
+        something else.
         """
+        if loaded.model.difference.makes_memory:
+            raise CheckpointError(
+                f"{loaded.name} tells of changes alone: set it as AUDIODIFF_CHANGES, and as "
+                "AUDIODIFF_MODEL the checkpoint whose encoder it has"
+            )
         self._speakers: dict[Style, Checkpoint] = {"rest": loaded}
         if changes is not None:
+            if not changes.model.difference.makes_memory:
+                raise CheckpointError(
+                    f"{changes.name} tells of no changes: AUDIODIFF_CHANGES is for one whose diff "
+                    "block makes memory of both clips"
+                )
             changes.model.hear_as(loaded.model)
             changes.model.to(device)  # type: ignore[arg-type]
             self._speakers["changes"] = changes

@@ -24,4 +24,7 @@ def changes(sentence: str, score: float) -> tuple[Change, ...]:
     ``score`` is their mean log-probability.
     """
     confidence = round(math.exp(min(score, 0.0)), 4)
-    return tuple(Change(OPERATIONS[told.kind], told.sound, confidence) for told in read(sentence))
+    return tuple(
+        Change(OPERATIONS[told.kind], told.sound, confidence)
+        for told in read(" ".join(sentence.split()))
+    )

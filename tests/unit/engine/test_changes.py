@@ -40,6 +40,7 @@ def test_what_a_sentence_says() -> None:
     assert changes("make everything quieter", 0.0) == (Change("quieter", "everything", 1.0),)
     assert changes("the birds are different", -0.1)[0].operation == "change"
     assert changes("nothing has changed", -0.1) == ()
+    assert changes(" the rain is louder", 0.0) == (Change("louder", "rain", 1.0),), "as decoded"
 
 
 def test_the_rest_is_told_as_by_the_first_alone(
@@ -82,6 +83,15 @@ def test_a_checkpoint_that_hears_otherwise_is_refused(
     paths = save_checkpoint(make_model(), "base"), save_checkpoint(other, "other")
     with pytest.raises(CheckpointError, match="encoder of both"):
         Captioner.from_dir(paths[0], "cpu", changes=paths[1])
+
+
+def test_each_checkpoint_has_its_place(make_model: MakeModel, save_checkpoint: Save) -> None:
+    rest = save_checkpoint(make_model(), "rest")
+    changes = save_checkpoint(make_model("concentrated"), "changes")
+    with pytest.raises(CheckpointError, match="changes alone"):
+        Captioner.from_dir(changes, "cpu")
+    with pytest.raises(CheckpointError, match="no changes"):
+        Captioner.from_dir(rest, "cpu", changes=rest)
 
 
 def test_without_a_checkpoint_for_it_the_style_is_refused_with_advice(

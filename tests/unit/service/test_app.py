@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine import errors as engine_errors
 from engine.answer import Answer
 from model import errors as model_errors
-from model.types import Caption, Description, Interval, Segment, Sound, SourceInfo
+from model.types import Caption, Change, Description, Interval, Segment, Sound, SourceInfo
 from service import problems, schemas
 from service.app import create_app
 from service.logging import ConsoleFormatter, JsonFormatter
@@ -152,7 +152,8 @@ def test_an_answer_has_each_field_of_its_response() -> None:
     captions = (Caption("a dog", -0.5, 3), Caption("a cat", -0.75, 3))
     sounds = (Sound("Dog", 0.5, (Interval(0.0, 0.5),)),)
     said = Description(captions, None, sounds)
-    heard = Description(captions, (Segment(0.0, 0.5, None),), sounds, sounds)
+    changes = (Change("add", "dog", 0.5),)
+    heard = Description(captions, (Segment(0.0, 0.5, None),), sounds, sounds, changes)
     of_the_request = {"id": "1", "timing_ms": dict.fromkeys(schemas.Timing.model_fields, 1.0)}
     for kind, sources, descriptions in (
         (schemas.CaptionResponse, {"file": source}, [said]),
