@@ -554,6 +554,9 @@ def test_info(shared: Service) -> None:
         "limits": {
             "max_upload_mb": 1,
             "max_audio_seconds": 20,
+            "max_timeline_seconds": 14_400,
+            "max_timeline_mb": 4096,
+            "max_timelines": 2,
             "max_queue": 256,
             "max_queue_mb": 1024,
             "max_queue_seconds": 3600,
