@@ -61,10 +61,8 @@ class Engine:
                 max_count=settings.max_batch_size,
                 max_cost=settings.max_batch_seconds,
                 max_wait_s=settings.max_wait_ms / 1000,
-                # Neither a recording's windows nor a stream's take a request's place.
-                max_queue=settings.max_queue
-                + settings.max_timelines * long.MAX_WINDOWS
-                + settings.max_streams,
+                # A window of each recording and stream: they take no request's place.
+                max_queue=settings.max_queue + settings.max_timelines + settings.max_streams,
                 max_queue_cost=settings.max_queue_seconds,
             ),
             set_up=captioner.warm_up,

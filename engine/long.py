@@ -1,7 +1,7 @@
 """A recording of any length -> what is heard when, as it goes: windows, stretches, captions.
 
 Windows overlap, so that every frame is heard with what lies around it; they are encoded like any
-clips, a few at a time. Of their frames ``entries`` makes stretches, and of each stretch's own
+clips, one at a time. Of their frames ``entries`` makes stretches, and of each stretch's own
 frames the decoder makes a sentence: nothing is encoded twice for it, and no sentence says what is
 heard elsewhere.
 
@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -31,8 +31,6 @@ from engine.windows import Cutter, Window
 from engine.worker import AnyCaptioner, Heard, Job, Prepared, StreamWindow, Work
 from model.types import Encoded, GenerationOptions, Sound, SourceInfo, Waveform
 
-MAX_WINDOWS = 4
-"""A recording's windows in the queue, at most."""
 FULL_S = 0.2
 """Between two tries to put one into a queue that is full."""
 
@@ -139,55 +137,34 @@ async def listen(
 ) -> AsyncGenerator[Item]:
     """Entries in their order, progress after each window, and at last the whole.
 
-    ``MAX_WINDOWS`` of them are in the queue at a time. Raises what ``blocks`` and the queue do.
+    One thing at a time: a recording never has more than that in the queue. Raises what ``blocks``
+    and the queue do.
     """
     frame_s = ear.frame_s
     cutter = Cutter(round(frame_s * ear.sample_rate), frame_s)
     entries = Entries(ear.labels, frame_s)
     tally = Tally()
-    waiting: deque[tuple[Window, asyncio.Task[Heard]]] = deque()
     source = None
 
-    async def told(stretches: Iterable[Stretch]) -> list[Entry]:
-        found = []
-        for stretch in stretches:
-            caption = await ear.tell(stretch.frames)
-            heard = sounds(stretch.peaks[None], ear.labels, frame_s)
-            start_s, end_s = (round(at * frame_s, 2) for at in (stretch.start, stretch.end))
-            tally.add(start_s, end_s, heard[0].label)
-            found.append(Entry(start_s, end_s, caption, heard))
-        return found
+    async def ended(window: Window) -> Iterator[Stretch]:
+        heard = await ear.hear(window.samples)
+        return entries.add(heard.encoded.frames[0, window.kept], heard.events[window.kept])
 
-    async def next_entries() -> list[Entry]:
-        """Those that the oldest of the windows in the queue ends."""
-        window, task = waiting[0]
-        heard = await task
-        waiting.popleft()
-        frames = heard.encoded.frames[0, window.kept], heard.events[window.kept]
-        return await told(entries.add(*frames))
+    async def told(stretch: Stretch) -> Entry:
+        caption = await ear.tell(stretch.frames)
+        heard = sounds(stretch.peaks[None], ear.labels, frame_s)
+        start_s, end_s = (round(at * frame_s, 2) for at in (stretch.start, stretch.end))
+        tally.add(start_s, end_s, heard[0].label)
+        return Entry(start_s, end_s, caption, heard)
 
-    def begin(window: Window) -> None:
-        waiting.append((window, asyncio.create_task(ear.hear(window.samples))))
-
-    try:
-        async for block in blocks:
-            samples, source = block
-            for window in cutter.add(samples):
-                begin(window)
-                if len(waiting) >= MAX_WINDOWS:
-                    for entry in await next_entries():
-                        yield entry
-                    yield Progress(round(entries.settled_s, 2))
-        begin(cutter.finish())
-        while waiting:
-            for entry in await next_entries():
-                yield entry
+    async for block in blocks:
+        samples, source = block
+        for window in cutter.add(samples):
+            for stretch in await ended(window):
+                yield await told(stretch)
             yield Progress(round(entries.settled_s, 2))
-        for entry in await told(entries.finish()):
-            yield entry
-    finally:
-        for _, task in waiting:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+    for stretch in chain(await ended(cutter.finish()), entries.finish()):
+        yield await told(stretch)
+    yield Progress(round(entries.settled_s, 2))
     assert source is not None, "there is a block even of nothing"
     yield Whole(source, tally.sentence(source.duration_s))

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 MIB = 2**20
-BACKGROUND_S, MIN_BACKGROUND_S, MAX_BACKGROUND_S = 120.0, 15.0, 3600.0
+BACKGROUND_S, MIN_BACKGROUND_S, MAX_BACKGROUND_S = 120.0, 15.0, 1800.0
 """How far back a stream's background reaches: as a rule, at least, and at most."""
 
 

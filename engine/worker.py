@@ -198,12 +198,15 @@ class Worker:
             else:
                 new[clip.key] = clip
         waiting = [clip for key, clip in new.items() if key not in known]
-        waveforms = [clip.content for clip in waiting if isinstance(clip.content, Waveform)]
-        encoded = self._captioner.encode(waveforms) if waveforms else []
-        for clip, frames in zip(waiting, encoded, strict=True):
-            known[clip.key] = frames
-            if not clip.passing:
-                self._cache.put(clip.key, CachedClip(clip.source, frames))
+        # Apart from clips, which would be padded to the length of a window.
+        for passing in (False, True):
+            group = [clip for clip in waiting if clip.passing == passing]
+            waveforms = [clip.content for clip in group if isinstance(clip.content, Waveform)]
+            encoded = self._captioner.encode(waveforms) if waveforms else []
+            for clip, frames in zip(group, encoded, strict=True):
+                known[clip.key] = frames
+                if not passing:
+                    self._cache.put(clip.key, CachedClip(clip.source, frames))
         self._observer.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
 

@@ -106,6 +106,7 @@ INFO: dict[str, object] = {
         "max_timeline_seconds": 14400,
         "max_timeline_mb": 4096,
         "max_timelines": 2,
+        "max_streams": 16,
         "max_queue": 256,
         "max_queue_mb": 1024,
         "max_queue_seconds": 3600,

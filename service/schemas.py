@@ -213,6 +213,7 @@ class InfoLimits(BaseModel):
     max_timeline_seconds: float
     max_timeline_mb: float
     max_timelines: int
+    max_streams: int
     max_queue: int
     max_queue_mb: float
     max_queue_seconds: float

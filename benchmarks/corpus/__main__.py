@@ -115,6 +115,7 @@ def command(
     return subprocess.Popen(
         [sys.executable, "-m", "cli", "corpus", str(manifest), *words],
         cwd=ROOT,
+        env={**os.environ, "RAY_worker_niceness": "0"},  # as the captioners in-process
         stdout=subprocess.DEVNULL,
     )
 

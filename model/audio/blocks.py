@@ -14,13 +14,13 @@ from itertools import groupby
 from typing import BinaryIO
 
 import numpy as np
-import soxr
 
 from model.audio.containers import recognize
 from model.audio.decoding import DecodeLimits, check, lost_note
 from model.audio.mixing import mix
 from model.audio.ogg import NO_END, marks_end
 from model.audio.readers import Block, Losses, Samples, read_with_ffmpeg
+from model.audio.resampling import StreamResampler
 from model.audio.riff import wav_missing
 from model.errors import AudioTooLong, CorruptAudio, EmptyAudio
 from model.types import SourceInfo
@@ -65,7 +65,7 @@ def decode_blocks(
         if not source.channels:
             source = replace(source, sample_rate=run.rate, channels=run.count)
         before_s, samples = source.duration_s, 0
-        resampler = _Resampler(run.rate, sample_rate)
+        resampler = StreamResampler(run.rate, sample_rate)
         for block in run.blocks:
             samples += block.shape[1]
             promised = _promise(losses, container.demuxer)
@@ -146,29 +146,3 @@ def _gather(frames: Iterator[Samples], rate: int) -> Iterator[Samples]:
 
 def _joined(frames: list[Samples]) -> Samples:
     return np.ascontiguousarray(np.concatenate(frames).T).clip(-1.0, 1.0)
-
-
-class _Resampler:
-    """As ``resampling.resample``, for a stream."""
-
-    def __init__(self, source: int, target: int) -> None:
-        self._stream = (
-            None
-            if source == target
-            else soxr.ResampleStream(source, target, 1, dtype="float32", quality="HQ")
-        )
-
-    def __call__(self, samples: Samples) -> Samples:
-        """What can be told so far."""
-        if self._stream is None:
-            return samples
-        resampled: Samples = self._stream.resample_chunk(samples)
-        return resampled
-
-    def rest(self) -> Samples:
-        """What was held back."""
-        nothing = np.empty(0, np.float32)
-        if self._stream is None:
-            return nothing
-        resampled: Samples = self._stream.resample_chunk(nothing, last=True)
-        return resampled

@@ -6,10 +6,10 @@ Shapes: S samples, C channels.
 from __future__ import annotations
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from model.audio.readers import Samples
+from model.audio.resampling import StreamResampler
 from model.errors import CorruptAudio
 
 PCM = {"s16le": "<i2", "f32le": "<f4"}
@@ -25,25 +25,18 @@ class LiveResampler:
 
     def __init__(self, source: int, target: int) -> None:
         """Rates in hertz."""
-        self._stream = (
-            None if source == target else soxr.ResampleStream(source, target, 1, quality="VHQ")
-        )
+        self._resampled = StreamResampler(source, target)
 
     def __call__(self, block: Samples) -> Samples:
         """[S, C] -> [S'] in [-1, 1]. Raises CorruptAudio for samples that are NaN or infinite."""
         if not np.isfinite(block).all():
             raise CorruptAudio("There are samples that are NaN or infinite. Send finite ones.")
-        return self._resampled(block.clip(-1.0, 1.0).mean(axis=1, dtype=np.float32))
+        mono = block.clip(-1.0, 1.0).mean(axis=1, dtype=np.float32)
+        return self._resampled(mono).clip(-1.0, 1.0)
 
     def end(self) -> Samples:
         """[S']: what was held back; nothing may follow."""
-        return self._resampled(np.zeros(0, np.float32), last=True)
-
-    def _resampled(self, mono: Samples, *, last: bool = False) -> Samples:
-        if self._stream is None:
-            return mono
-        resampled: Samples = self._stream.resample_chunk(mono, last=last)
-        return resampled.clip(-1.0, 1.0)
+        return self._resampled.rest().clip(-1.0, 1.0)
 
 
 def from_pcm(data: bytes, kind: str, channels: int) -> Samples:

@@ -33,6 +33,9 @@ Block = tuple[int, Samples]
 BLOCK_SAMPLES = 1 << 18
 """Samples of all channels in one block of libsndfile's: 1 MiB."""
 
+RUN_S = 0.5
+"""Of FFmpeg's frames, in one block."""
+
 MAX_ALLOCATION = 32 << 20
 """Bytes: enough for the index of a few hours of sound."""
 
@@ -193,11 +196,11 @@ def _decode(
                     if clock is not None and frame.time - clock > longest:
                         gaps += frame.time - clock
                     clock = frame.time + frame.samples / frame.sample_rate
-                if run and (held >= BLOCK_SAMPLES or _kind(frame) != _kind(run[0])):
+                if run and (held >= RUN_S * frame.sample_rate or _kind(frame) != _kind(run[0])):
                     yield joined(run)
                     run, held = [], 0
                 run.append(frame)
-                held += frame.samples * frame.layout.nb_channels
+                held += frame.samples
                 heard += Fraction(frame.samples, frame.sample_rate)
     except av.FFmpegError:
         if run:  # what could be read

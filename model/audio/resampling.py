@@ -7,6 +7,33 @@ import soxr
 
 from model.audio.readers import Samples
 
+QUALITY = "HQ"
+"""libsoxr's."""
+
+
+class StreamResampler:
+    """As ``resample``, for blocks that follow each other; it may hold a little back."""
+
+    def __init__(self, source: int, target: int) -> None:
+        """Rates in hertz."""
+        self._stream = (
+            None if source == target else soxr.ResampleStream(source, target, 1, quality=QUALITY)
+        )
+
+    def __call__(self, samples: Samples) -> Samples:
+        """[S] -> [S'], what can be told so far."""
+        return self._resampled(samples, last=False)
+
+    def rest(self) -> Samples:
+        """[S']: what was held back; nothing may follow."""
+        return self._resampled(np.empty(0, np.float32), last=True)
+
+    def _resampled(self, samples: Samples, *, last: bool) -> Samples:
+        if self._stream is None:
+            return samples
+        resampled: Samples = self._stream.resample_chunk(samples, last=last)
+        return resampled
+
 
 def resample(samples: Samples, source: int, target: int) -> Samples:
     """Change the sampling rate of ``samples`` [S] from ``source`` to ``target`` hertz.
@@ -19,7 +46,7 @@ def resample(samples: Samples, source: int, target: int) -> Samples:
         return samples
     # Without its constant part, or both of its ends would be steps from and to nothing: clicks.
     constant = samples.mean()
-    resampled = soxr.resample(samples - constant, source, target, quality="HQ")
+    resampled = soxr.resample(samples - constant, source, target, quality=QUALITY)
     resampled += constant
     # soxr rounds the length, where it may be of a fraction more.
     missing = -(-len(samples) * target // source) - len(resampled)

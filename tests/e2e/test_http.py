@@ -557,6 +557,7 @@ def test_info(shared: Service) -> None:
             "max_timeline_seconds": 14_400,
             "max_timeline_mb": 4096,
             "max_timelines": 2,
+            "max_streams": 16,
             "max_queue": 256,
             "max_queue_mb": 1024,
             "max_queue_seconds": 3600,

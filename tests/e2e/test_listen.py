@@ -1,9 +1,10 @@
-"""``audiodiff listen`` as a process, with the bundled checkpoint: a pipe in, lines out, posts."""
+"""Streams and real processes: ``audiodiff listen`` with the bundled checkpoint, ``WS /listen``."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,9 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from cli.outbox import signature
-from tests.support.process import ROOT
+from tests.support.client import WAIT_S
+from tests.support.process import ROOT, serving
 from training.scenes.synthetic import synthesize
 
 RATE = 16_000
@@ -63,3 +68,16 @@ def test_a_telephone_over_a_hum_is_told_and_posted(tmp_path: Path) -> None:
     assert headers["idempotency-key"] == events[0]["id"]
     expected = signature("hush", headers["x-audiodiff-timestamp"], body)
     assert headers["x-audiodiff-signature"] == f"sha256={expected}"
+
+
+def test_an_open_stream_does_not_keep_a_service_that_is_told_to_end() -> None:
+    with serving("Tones") as process:
+        address = str(process.http.base_url).replace("http", "ws", 1)
+        with connect(f"{address}/listen") as stream:
+            stream.send(json.dumps({"sample_rate": 1000}))
+            assert "ready" in json.loads(stream.recv(timeout=WAIT_S))
+            process.child.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed):
+                stream.recv(timeout=WAIT_S)
+            assert stream.close_code in (1012, 1013)
+        assert process.child.wait(WAIT_S) == 0

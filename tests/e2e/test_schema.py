@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.schemas import APIOperation, BaseSchema
 
+from tests.support.audio import by_soundfile
 from tests.support.captioner import clip
 from tests.support.process import Process, serving
+from tests.support.tones import RATE, recording
 
 FILES = [clip(number, seconds) for number in range(4) for seconds in (0.5, 2.0)]
 REFUSED = [b"", b"noise", clip(1, 99.0), clip(1, error="CorruptAudio")]
 BEAMS = 4  # the fake captioner's own
 POSTS = {("POST", "/caption"), ("POST", "/difference")}
+LONG = {("POST", "/timeline")}
+SOUNDS = [by_soundfile(recording(seconds, ("Dog", 0.5, 2.0)), RATE) for seconds in (2.0, 14.0)]
 GETS = {("GET", path) for path in ("/livez", "/readyz", "/healthz", "/info", "/metrics")}
 
 
@@ -44,9 +48,22 @@ def test_answers_are_as_described(
 ) -> None:
     files = FILES if mode is GenerationMode.POSITIVE else FILES + REFUSED
     schemathesis.openapi.format("binary", st.sampled_from(files))
+    check(document, routes, mode)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_answers_on_recordings_are_as_described(mode: GenerationMode) -> None:
+    files = SOUNDS if mode is GenerationMode.POSITIVE else [*SOUNDS, b"", b"noise"]
+    schemathesis.openapi.format("binary", st.sampled_from(files))
+    with serving("Tones") as process:
+        document = schemathesis.openapi.from_url(f"{process.http.base_url}/openapi.json")
+        check(document, LONG, mode)
+
+
+def check(document: BaseSchema, routes: set[tuple[str, str]], mode: GenerationMode) -> None:
     operations = [result.ok() for result in document.get_all_operations()]
     named = {(operation.method.upper(), operation.path): operation for operation in operations}
-    assert {*named} == POSTS | GETS
+    assert {*named} == POSTS | LONG | GETS
     for route in sorted(routes):
         statuses = called(named[route], mode)
         assert (200 in statuses) == (mode is GenerationMode.POSITIVE), (route, statuses)

@@ -37,7 +37,8 @@ class Client:
     """Asks the service at an address; closed by whoever made it, with ``http``."""
 
     def __init__(self, address: str) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
+        # None is kept: a pool closes idle ones, also one that it has just given to another thread.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         self.http = httpx.Client(base_url=address, timeout=WAIT_S, limits=limits)
         self._port = int(address.rpartition(":")[2])
 

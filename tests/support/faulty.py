@@ -24,6 +24,7 @@ from model.types import Description, Encoded, GenerationOptions, Waveform
 from service.app import serve
 from service.settings import Settings
 from tests.support.captioner import FakeCaptioner, HearingCaptioner
+from tests.support.tones import ToneCaptioner
 
 Report = dict[str, Any]
 
@@ -128,8 +129,12 @@ class Isolated(HearingCaptioner, Faulty):
         decoders.MODULE = "tests.support.bad_decoder"
 
 
+class Tones(ToneCaptioner, Faulty):
+    """Hears tones, in clips and in long recordings."""
+
+
 if __name__ == "__main__":
-    kinds = {"Faulty": Faulty, "Decoding": Decoding, "Isolated": Isolated}
+    kinds = {"Faulty": Faulty, "Decoding": Decoding, "Isolated": Isolated, "Tones": Tones}
     captioner = kinds[sys.argv[1]]()
     threading.Thread(target=captioner.obey, daemon=True).start()
     sys.exit(serve(Settings(), captioner))

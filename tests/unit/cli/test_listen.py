@@ -121,7 +121,7 @@ def test_a_model_that_dies_ends_it(
     ("arguments", "says"),
     [
         (["nowhere.wav"], "no file"),
-        (["--background", "1"], "15 to 3600"),
+        (["--background", "1"], "15 to 1800"),
         (["--post", "x"], "--post"),
         (["--rate", "16000"], "standard input"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import math
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -14,7 +16,7 @@ import pytest
 from engine import recording as recordings
 from engine.engine import Engine
 from engine.errors import NotReady, QueueFull
-from engine.long import MAX_WINDOWS, Entry, Progress, Whole
+from engine.long import Entry, Progress, Whole
 from engine.observer import Unobserved
 from engine.settings import EngineSettings
 from model.errors import AudioTooLong, CorruptAudio, OptionsError, UnsupportedFormat
@@ -89,25 +91,51 @@ def test_entries_are_where_the_sounds_are() -> None:
     assert not decoders()
 
 
-def test_few_windows_are_in_the_queue_and_nothing_is_kept() -> None:
+def test_one_window_is_in_the_queue_and_nothing_is_kept() -> None:
+    most = 0
+
+    async def test(engine: Engine) -> None:
+        def look(_: int) -> None:
+            nonlocal most
+            most = max(most, engine._batcher.depth)
+
+        captioner.before_encode = look
+        with on_disk(by_soundfile(recording(300.0, *PLACED), RATE)) as file:
+            async with aclosing(engine.timeline(file, OPTIONS)) as items:
+                found = [item async for item in items]
+        assert isinstance(found[-1], Whole)
+        assert engine._cache.size == 0
+
+    captioner = ToneCaptioner()
+    run(test, captioner)
+    assert most == 0  # beside the one that is worked on
+    assert all(len(batch) == 1 for batch in captioner.encoded)
+
+
+def test_windows_and_clips_are_encoded_apart() -> None:
     captioner = ToneCaptioner()
     captioner.gate.clear()
 
     async def test(engine: Engine) -> None:
-        with on_disk(by_soundfile(recording(300.0), RATE)) as file:
+        clip = by_soundfile(recording(3.2, ("Dog", 0.0, 3.0)), RATE)
+
+        async def caption(number: int) -> None:
+            file = io.BytesIO(clip + bytes(number))  # the cache knows none of them
+            await engine.answer({"file": file}, OPTIONS, math.inf)
+
+        first = asyncio.create_task(caption(1))
+        await asyncio.to_thread(captioner.entered.acquire)
+        with on_disk(by_soundfile(recording(9.6), RATE)) as file:
             async with aclosing(engine.timeline(file, OPTIONS)) as items:
-                first = asyncio.ensure_future(anext(items))
-                while engine._batcher.depth < MAX_WINDOWS - 1:
+                window = asyncio.ensure_future(anext(items))
+                second = asyncio.create_task(caption(2))
+                while engine._batcher.depth < 2:
                     await asyncio.sleep(0.01)
-                await asyncio.sleep(0)
-                assert engine._batcher.depth == MAX_WINDOWS - 1  # and one is worked on
                 captioner.gate.set()
-                await first
-                rest = [item async for item in items]
-        assert isinstance(rest[-1], Whole)
-        assert engine._cache.size == 0
+                await asyncio.gather(first, second, window)
 
     run(test, captioner)
+    assert captioner.encoded == [[3.2], [3.2], [9.6]]
 
 
 def test_who_closes_it_stops_the_work() -> None:
