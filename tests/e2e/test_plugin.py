@@ -62,6 +62,8 @@ class Rectify(nn.Module):
 class Centre(nn.Module):
     """A diff block whose memory is one frame, whatever the length: the two means apart."""
 
+    makes_memory = False
+
     def forward(self, input: Encoded, reference: Encoded) -> Difference:  # noqa: A002
         apart = mean(input.frames, input.mask) - mean(reference.frames, reference.mask)
         return Difference(apart[:, None], input.mask[:, :1], None)

@@ -33,6 +33,11 @@ VOCAB_SIZE = len(SPECIAL) + len(WORDS)
 RATE, FRAME, SHORTEST = 8000, 200, 150
 """Hz; samples per encoder frame; samples of the shortest clip."""
 
+DIFFERENCES = {
+    "concentrated": {"memory": 16, "layers": 2, "heads": 2, "ffn": 24, "bands": 3},
+}
+"""What diff blocks of a name are built with, beside it."""
+
 MakeModel = Callable[..., CaptionerModel]
 Sound = Callable[..., Tensor]
 
@@ -51,7 +56,7 @@ def make_config() -> Callable[..., CaptionerConfig]:
                 pools=((2, 2), (2, 2), (1, 2)),
                 dropout=0.1,
             ),
-            difference={"name": difference},
+            difference={"name": difference, **DIFFERENCES.get(difference, {})},
             decoder=BartDecoderConfig(
                 vocab_size=VOCAB_SIZE, width=16, layers=2, heads=2, ffn=24, max_positions=256
             ),
