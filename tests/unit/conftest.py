@@ -231,9 +231,9 @@ def make_captioner(
 ) -> Callable[..., Captioner]:
     """The pipeline around a copy of a model, without a checkpoint directory."""
 
-    def make(model: CaptionerModel) -> Captioner:
+    def make(model: CaptionerModel, words: PreTrainedTokenizerFast = tokenizer) -> Captioner:
         generation = GenerationConfig(**search)
-        loaded = Checkpoint("tiny", "0", {}, deepcopy(model), tokenizer, generation)
+        loaded = Checkpoint("tiny", "0", {}, deepcopy(model), words, generation)
         return Captioner(loaded, torch.device("cpu"))
 
     return make
