@@ -33,8 +33,6 @@ class Weights:
     """Keys and values of all layers: D -> 2 * layers * D."""
     embedding: Tensor
     """[V, D]"""
-    positions: Tensor
-    """[L, D]"""
     embedding_norm: _Norm
     layers: list[_Layer]
     lm_head: _Linear
@@ -88,7 +86,6 @@ class Weights:
                 )
             ),
             words,
-            decoder.embed_positions.places,
             _Norm.of(decoder.layernorm_embedding),
             [_Layer.of(layer) for layer in layers],
             _Linear(words.float().t().contiguous(), bart.final_logits_bias[0].float()),
