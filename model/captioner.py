@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.adapters import ADAPTERS
-from model.config import CaptionerConfig, ConcentratedConfig
+from model.config import CaptionerConfig, ConcentratedConfig, PrefixConfig
 from model.contracts import (
     Adapter,
     Compilable,
@@ -53,9 +53,14 @@ def build(config: CaptionerConfig) -> Parts:
     )
     decoder = DECODERS[config.decoder.name](**config.decoder.keywords())
     levels = None
-    if isinstance(config.difference, ConcentratedConfig) and config.difference.bands:
+    bands = (
+        config.difference.bands
+        if isinstance(config.difference, ConcentratedConfig | PrefixConfig)
+        else 0
+    )
+    if bands:
         levels = Levels(
-            bands=config.difference.bands,
+            bands=bands,
             sample_rate=encoder.sample_rate,
             frame_s=encoder.frame_s,
         )
@@ -106,8 +111,8 @@ class CaptionerModel(nn.Module):
             own, theirs = getattr(self, name), getattr(other, name)
             if not _equal(own, theirs):
                 raise CheckpointError(
-                    f"the {name} of both checkpoints must be the same: export the one for changes "
-                    "with --share and the other"
+                    f"the {name} of both checkpoints must be the same: export the second "
+                    "with --share and the first"
                 )
             setattr(self, name, theirs)
         other.levels = other.levels or self.levels

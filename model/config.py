@@ -89,6 +89,14 @@ class NoAdapterConfig(Strict):
     name: Literal["none"] = "none"
 
 
+class ProjectionAdapterConfig(Strict):
+    """ADIFF: two linear layers, of which the second adds to the first, at length 1."""
+
+    name: Literal["projection"] = "projection"
+    features: int = 1024
+    dropout: float = 0.5
+
+
 class MaskingConfig(Strict):
     """Audio Difference Learning, section 4.3.2."""
 
@@ -117,6 +125,22 @@ class ConcentratedConfig(Strict):
     """In so many bands the level of each frame is heard beside it; 0: an encoder hears levels."""
 
 
+class PrefixConfig(Strict):
+    """ADIFF: of each clip, vectors that stand before the decoder's words."""
+
+    name: Literal["prefix"] = "prefix"
+    memory: int = 768
+    """Features of each: the decoder's width."""
+    tokens: int = 40
+    """Vectors of a clip."""
+    layers: int = 4
+    heads: int = 8
+    hears: Literal["clip", "frames"] = "clip"
+    """One vector of a clip, as the paper's encoder gives; or all of its frames."""
+    bands: int = 0
+    """In so many bands the level of each frame is heard beside it; 0: an encoder hears levels."""
+
+
 class BartDecoderConfig(Strict):
     """BART's decoder; its encoder keeps only the positions and the layer norm."""
 
@@ -132,6 +156,41 @@ class BartDecoderConfig(Strict):
     bos_token_id: int = 0
     pad_token_id: int = 1
     eos_token_id: int = 2
+
+
+class Gpt2DecoderConfig(Strict):
+    """GPT-2 behind a prefix of both clips and a prompt, as in ADIFF."""
+
+    name: Literal["gpt2"] = "gpt2"
+    vocab_size: int = 50_257
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    max_positions: int = 1024
+    """Prefix and words."""
+    dropout: float = 0.1
+    prompt_tokens: int = 40
+    """Vectors of the prompt."""
+    mapper_layers: int = 4
+    mapper_heads: int = 8
+    cross_layers: int = 4
+    """In which clips and prompt meet before the words; 0: they meet in GPT-2 alone."""
+    cross_heads: int = 4
+    separator_token_id: int | None = 50_256
+    """Stands between the clips; None: nothing does."""
+    pad_token_id: int = 50_256
+    """Behind the end."""
+    eos_token_id: int = 220
+
+
+class PromptsConfig(Strict):
+    """What a decoder is asked, where it answers prompts: the ids of each."""
+
+    words: tuple[int, ...]
+    sentence: tuple[int, ...]
+    paragraph: tuple[int, ...]
+    caption: tuple[int, ...]
+    """What the first clip is."""
 
 
 class EventsConfig(Strict):
@@ -180,11 +239,14 @@ class SharedConfig(Strict):
 EncoderConfig = Annotated[
     Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
 ]
-AdapterConfig = Annotated[LinearAdapterConfig | NoAdapterConfig, Field(discriminator="name")]
-DifferenceConfig = Annotated[
-    MaskingConfig | SubtractionConfig | ConcentratedConfig, Field(discriminator="name")
+AdapterConfig = Annotated[
+    LinearAdapterConfig | NoAdapterConfig | ProjectionAdapterConfig, Field(discriminator="name")
 ]
-DecoderConfig = BartDecoderConfig
+DifferenceConfig = Annotated[
+    MaskingConfig | SubtractionConfig | ConcentratedConfig | PrefixConfig,
+    Field(discriminator="name"),
+]
+DecoderConfig = Annotated[BartDecoderConfig | Gpt2DecoderConfig, Field(discriminator="name")]
 
 
 class PartsConfig(Strict):
@@ -196,6 +258,8 @@ class PartsConfig(Strict):
     events: EventsConfig | None = None
     """Between difference and decoder; None: the decoder hears what the diff block leaves."""
     decoder: DecoderConfig = BartDecoderConfig()
+    prompts: PromptsConfig | None = None
+    """None: the decoder takes none."""
 
 
 class SectionsConfig(PartsConfig):
@@ -220,6 +284,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     difference: DifferenceConfig
     events: EventsConfig | None
     decoder: DecoderConfig
+    prompts: PromptsConfig | None
     fetched: FetchedConfig | None
     shared: SharedConfig | None
 

@@ -110,12 +110,16 @@ class Decoder(Part, Protocol):
     """Memory -> tokens, for training and for search, with one set of weights."""
 
     max_positions: int
-    """The longest memory, in frames."""
+    """The longest memory, in frames; of one that stands before the words, with these."""
     pad_token_id: int
     """What stands after the end of a caption."""
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
-        """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
+        """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it.
+
+        One that answers prompts (``config.prompts``) takes here, and in ``generate``, their ids
+        as ``prompt`` [B, L]; and in ``generate`` who reads along, as ``watch``.
+        """
 
     def generate(
         self,
@@ -129,13 +133,14 @@ class Decoder(Part, Protocol):
         no_repeat_window: int = 0,
         length_penalty: float,
         early_stopping: bool,
+        **asked: Any,
     ) -> Sequences:
         """Search captions for B memories; the settings are Transformers'.
 
         ``no_repeat_window`` is ours: no token follows that is one of so many before it.
         """
 
-    def __call__(self, difference: Difference, tokens: Tensor) -> Tensor: ...  # noqa: D102
+    def __call__(self, difference: Difference, tokens: Tensor, **asked: Any) -> Tensor: ...  # noqa: D102
 
 
 class LevelMeter(Part, Protocol):

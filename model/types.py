@@ -143,6 +143,8 @@ class Sequences:
     """[B, N] generated tokens, end-of-sentence included; a forced first one is not generated."""
     scores: Tensor
     """[B, N] mean log-probability per generated token."""
+    forced: int = 1
+    """Of the tokens, the first ones, which were not generated: each sentence begins with them."""
 
 
 @dataclass(frozen=True)

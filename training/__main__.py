@@ -44,6 +44,7 @@ def _train(arguments: argparse.Namespace) -> None:
         audiocaps=arguments.audiocaps,
         teacher=arguments.teacher,
         start=arguments.start,
+        adiff=arguments.adiff,
         folds=arguments.folds,
     )
     train(

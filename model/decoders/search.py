@@ -7,6 +7,7 @@ Shapes: B clips (those still searched for), N beams, C = 2 N candidates, L token
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,8 +37,15 @@ class Search:
     pad_token_id: int
 
 
+class Watch(Protocol):
+    """Who reads greedy answers while they are searched for."""
+
+    def __call__(self, rows: Sequence[int], tokens: Tensor) -> Sequence[bool]:
+        """The clips ``rows`` of the batch have ``tokens`` [B, L] now -> whom to go on with."""
+
+
 class NextTokens(Protocol):
-    """What says which token may follow; ``model.decoders.bart_steps.BartSteps`` is one."""
+    """What says which token may follow: ``bart_steps.BartSteps``, ``gpt2_steps.Gpt2Steps``."""
 
     def prefill(self, tokens: Tensor) -> Tensor:
         """Begin every sentence with ``tokens`` [B, P] -> logits [B, 1, V]."""
@@ -49,17 +57,20 @@ class NextTokens(Protocol):
         """Go on with these clips alone."""
 
 
-def search(decoder: NextTokens, prompt: Tensor, how: Search) -> Sequences:
-    """Beam search from ``prompt`` [B, 2], of which the first token is not returned.
+def search(
+    decoder: NextTokens, prompt: Tensor, how: Search, watch: Watch | None = None
+) -> Sequences:
+    """Beam search from ``prompt`` [B, P], of which the first token is not returned.
 
     A sentence's rank is its log-probability over its length (the first prompt token left out) to
     the power of the length penalty; a clip is done when it has N sentences and, unless
     ``early_stopping``, none of its beams can become better than them. At ``max_length`` the end is
     forced, and counts as certain in the rank but not in the score. Between equal candidates the
-    choice is ``torch.topk``'s, as in Transformers.
+    choice is ``torch.topk``'s, as in Transformers. With one beam, ``watch`` sees each token; with
+    more there is none before the end that is certain.
     """
     clips, length = prompt.shape
-    finished = _Finished(clips, how, prompt)
+    finished = _Finished(how, prompt)
     rows = torch.arange(clips, device=prompt.device)
     beams = _Beams.begin(prompt, how)
     logits = decoder.prefill(prompt)
@@ -68,6 +79,10 @@ def search(decoder: NextTokens, prompt: Tensor, how: Search) -> Sequences:
         before, beams = beams, _running(beams, candidates, length, how)
         done = finished.update(rows, before, candidates, beams.total, length, how)
         length += 1
+        if watch is not None and how.num_beams == 1:
+            seen = beams.tokens.where(~done[:, None, None], finished.tokens(rows))[:, 0, 1:length]
+            go_on = watch(rows.tolist(), seen)
+            done |= finished.give_up(rows, ~torch.tensor(go_on, device=done.device))
         over = int(done.sum())
         if length == how.max_length or over == len(done):
             return finished.sequences()
@@ -180,15 +195,18 @@ def _running(beams: _Beams, candidates: _Candidates, length: int, how: Search) -
 class _Finished:
     """The N best finished sentences of each clip, and what becomes of them."""
 
-    def __init__(self, clips: int, how: Search, like: Tensor) -> None:
+    def __init__(self, how: Search, prompt: Tensor) -> None:
+        clips, length = prompt.shape
         shape = (clips, how.num_beams)
+        self._forced = length - 1
+        self._end = how.eos_token_id
         self._captions = how.num_captions
         self._pad = how.pad_token_id
-        self._tokens = like.new_full((*shape, how.max_length), how.pad_token_id)
-        self._rank = torch.full(shape, _NEVER, device=like.device)
-        self._mean = torch.full(shape, _NEVER, device=like.device)
-        self._finished = torch.zeros(shape, dtype=torch.bool, device=like.device)
-        self._done = torch.zeros(clips, dtype=torch.bool, device=like.device)
+        self._tokens = prompt.new_full((*shape, how.max_length), how.pad_token_id)
+        self._rank = torch.full(shape, _NEVER, device=prompt.device)
+        self._mean = torch.full(shape, _NEVER, device=prompt.device)
+        self._finished = torch.zeros(shape, dtype=torch.bool, device=prompt.device)
+        self._done = torch.zeros(clips, dtype=torch.bool, device=prompt.device)
 
     def update(
         self,
@@ -213,8 +231,8 @@ class _Finished:
             self._rank[rows], order = rank.topk(size)
             for kept, new in (
                 (self._tokens, _append(beams, *best_ones, length)),
-                # Neither the start nor the forced first token was generated.
-                (self._mean, candidates.score[:, :size] / (length - 1)),
+                # Neither the start nor a forced first token was generated.
+                (self._mean, candidates.score[:, :size] / (length - self._forced)),
                 (self._finished, best),
             ):
                 kept[rows] = _gather(torch.cat([kept[rows], new], dim=1), order)
@@ -225,6 +243,17 @@ class _Finished:
         self._done[rows] |= done
         return self._done[rows]
 
+    def tokens(self, rows: Tensor) -> Tensor:
+        """[B, N, max_length], of the clips ``rows``."""
+        return self._tokens[rows]
+
+    def give_up(self, rows: Tensor, left: Tensor) -> Tensor:
+        """Of the clips ``rows`` those that are ``left`` [B] bool end at once, with nothing said."""
+        given_up = rows[left & ~self._done[rows]]
+        self._tokens[given_up, :, self._forced + 1] = self._end
+        self._done[given_up] = True
+        return self._done[rows]
+
     def sequences(self) -> Sequences:
         """Of each clip as many as are wanted, cut to the longest."""
         tokens = self._tokens[:, : self._captions, 1:]
@@ -232,8 +261,9 @@ class _Finished:
         longest = int(real.any(dim=1).any(dim=0).nonzero().max()) + 1
         return Sequences(
             tokens[..., :longest],
-            real.sum(dim=-1) - 1,  # the first was forced
+            real.sum(dim=-1) - self._forced,
             self._mean[:, : self._captions],
+            self._forced,
         )
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from model.contracts import DiffBlock
 from model.difference.concentrated import Concentrated
 from model.difference.masking import Masking
+from model.difference.prefix import Prefix
 from model.difference.subtraction import Subtraction
 
 DIFFERENCES: dict[str, Callable[..., DiffBlock]] = {
     "masking": Masking,
     "subtraction": Subtraction,
     "concentrated": Concentrated,
+    "prefix": Prefix,
 }
 
-__all__ = ["DIFFERENCES", "Concentrated", "Masking", "Subtraction"]
+__all__ = ["DIFFERENCES", "Concentrated", "Masking", "Prefix", "Subtraction"]

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.difference.places import places
 from model.types import Difference, Encoded
-
-PERIOD = 10_000.0
 
 
 class Concentrated(nn.Module):
@@ -68,8 +67,8 @@ class Concentrated(nn.Module):
             assert clip.levels is not None
             frames = torch.cat([frames, clip.levels.to(frames.dtype)], dim=2)
         entered = self.project(frames)
-        places = _places(entered.shape[1], entered.shape[2], entered.device)
-        return Encoded(entered + self.clips[which] + places.to(entered.dtype), clip.mask)
+        known = places(entered.shape[1], entered.shape[2], entered.device)
+        return Encoded(entered + self.clips[which] + known.to(entered.dtype), clip.mask)
 
     def attend(self, before: Encoded, after: Encoded) -> tuple[Encoded, Encoded]:
         """Each clip [B, T or R, M], having met the other."""
@@ -125,10 +124,3 @@ class Attention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out(found.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-
-def _places(count: int, width: int, device: torch.device) -> Tensor:
-    """[T, M]: sinusoidal positions."""
-    rates = PERIOD ** (-torch.arange(0, width, 2, device=device) / width)
-    angles = torch.arange(count, device=device)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]

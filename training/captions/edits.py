@@ -71,6 +71,12 @@ def noun(label: str) -> Noun | None:
     return None
 
 
+@cache
+def nouns() -> tuple[Noun, ...]:
+    """All of them."""
+    return tuple(called for label in _read()["nouns"] if (called := noun(label)))
+
+
 def backgrounds() -> frozenset[str]:
     """The labels of sounds that go on and may fill a clip."""
     return frozenset(_read()["backgrounds"])

@@ -6,5 +6,14 @@ Arguments are those of ``samples.collate``.
 from training.losses.captioning import Captioning, Telling
 from training.losses.disentangling import Disentangling
 from training.losses.distillation import Differing, Hearing
+from training.losses.explaining import Explaining, Speaking
 
-__all__ = ["Captioning", "Differing", "Disentangling", "Hearing", "Telling"]
+__all__ = [
+    "Captioning",
+    "Differing",
+    "Disentangling",
+    "Explaining",
+    "Hearing",
+    "Speaking",
+    "Telling",
+]

@@ -84,7 +84,7 @@ class Changes:
             CheckpointError: the checkpoint cannot be read.
         """
         base = checkpoint.load(data.start or BASE, torch.float32)
-        found = [*_recordings(data)]
+        found = [*recordings(data)]
         if not found:
             raise DataError("there are no recordings: name ESC-50's folder, or that of sounds")
         rate = base.model.encoder.sample_rate
@@ -156,7 +156,8 @@ def _speak_of_events(model: CaptionerModel) -> None:
         block.project.weight[:, : told.shape[1]].copy_(told)
 
 
-def _recordings(data: Data) -> Iterator[store.Source]:
+def recordings(data: Data) -> Iterator[store.Source]:
+    """All that may be trained on."""
     if data.esc50:
         yield from store.esc50_sources(data.esc50, data.folds or TRAIN_FOLDS)
     if data.sounds:

@@ -31,6 +31,8 @@ class Data:
     """EfficientAT's weights."""
     start: Path | None = None
     """An encoder to start from, as ``import-encoder`` writes it; None takes the recipe's own."""
+    adiff: Path | None = None
+    """ADIFF's published answers."""
     folds: Sequence[int] | None = None
     """Of ESC-50, to train on; None takes the recipe's own."""
 

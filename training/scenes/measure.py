@@ -1,0 +1,52 @@
+"""What can be measured in a clip and be said of it: level, spectral centre, onsets.
+
+Shapes: S samples, F frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.datasets.recording import Samples
+from training.scenes.augment import power
+
+FRAME_S = 0.02
+RISE_DB, PAUSE_S = 9.0, 0.15
+"""An onset is so much over the mean level of the time before it, of which none began in it."""
+BELOW_DB = 30.0
+"""What is so far below the loudest frame sets in unheard."""
+SILENT_DB = -80.0
+LOWEST_HZ = 50.0
+
+
+def level_db(samples: Samples) -> float:
+    """Root mean square, in decibels of full scale; not below ``SILENT_DB``."""
+    return max(float(10 * np.log10(power(samples) + 1e-12)), SILENT_DB)
+
+
+def centre_octaves(samples: Samples, sample_rate: int) -> float:
+    """Where the middle of the spectrum's power is, in octaves over 1 Hz."""
+    spectrum = np.square(np.abs(np.fft.rfft(samples)))
+    hertz = np.linspace(0, sample_rate / 2, len(spectrum))
+    audible = hertz >= LOWEST_HZ
+    octaves, weights = np.log2(hertz[audible]), spectrum[audible]
+    return float((octaves * weights).sum() / max(weights.sum(), 1e-12))
+
+
+def onsets(samples: Samples, sample_rate: int) -> float:
+    """Sudden rises of level, per second."""
+    hop = round(FRAME_S * sample_rate)
+    count = len(samples) // hop
+    if count < 2:
+        return 0.0
+    energy = np.square(samples[: count * hop]).reshape(count, hop).mean(axis=1)
+    level = np.maximum(10 * np.log10(energy + 1e-12), SILENT_DB)
+    pause = round(PAUSE_S / FRAME_S)
+    before = np.convolve(np.pad(energy, (pause, 0), mode="edge"), np.ones(pause) / pause, "valid")
+    rises = level - np.maximum(10 * np.log10(before[:count] + 1e-12), SILENT_DB)
+    found, last = 0, -pause
+    for frame in np.flatnonzero((rises > RISE_DB) & (level > level.max() - BELOW_DB)):
+        if frame - last >= pause:
+            found += 1
+        last = frame
+    return found / (len(samples) / sample_rate)
