@@ -48,6 +48,8 @@ LONGEST = 160
 """Tokens of an answer."""
 PUBLISHED = 0.3
 """Of the sentences of no clips, those that ADIFF published."""
+LOUD, FAINT = 8.0, 0.1
+"""At first, what is heard outweighs places and queries."""
 SEARCH = {"num_beams": 1, "min_length": 3, "no_repeat_ngram_size": 0}
 """Greedy, as ADIFF; and much is said of both clips in the same words."""
 
@@ -225,7 +227,11 @@ def asked(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Tensor:
 
 @torch.no_grad()
 def _speak_as(base: CaptionerModel, model: CaptionerModel) -> None:
-    """Begin with the base's words, and let each frame stand for what its decoder was told of it."""
+    """Begin with the base's words, and let each frame stand for what its decoder was told of it.
+
+    What is attended to is copied at first, so that the words for what is heard are at hand from the
+    beginning, and only which of them and when is to be learned.
+    """
     block, decoder, events = model.difference, model.decoder, base.events
     assert isinstance(decoder, Gpt2Decoder)
     assert isinstance(block, Prefix)
@@ -233,7 +239,16 @@ def _speak_as(base: CaptionerModel, model: CaptionerModel) -> None:
         decoder.gpt.transformer.wte.weight.copy_(base.decoder.bart.model.shared.weight)
         told = torch.cat([events.frames.weight, events.embed.weight], dim=1)
         for mapper in (block.input, block.reference):
-            mapper.expand.weight[:, : told.shape[1]].copy_(told)
+            mapper.expand.weight[:, : told.shape[1]].copy_(LOUD * told)
+    for one in (block.input, block.reference, decoder.prompt):
+        one.queries.mul_(FAINT)
+    width = decoder.gpt.transformer.wte.embedding_dim
+    for layer in (*block.input.layers, *block.reference.layers, *decoder.cross):
+        layer.key_value.weight[width:] = torch.eye(width)
+        layer.project.weight.copy_(torch.eye(width))
+    for each in decoder.gpt.transformer.h:
+        each.attn.c_attn.weight[:, 2 * width :] = torch.eye(width)
+        each.attn.c_proj.weight.copy_(torch.eye(width) / len(decoder.gpt.transformer.h))
 
 
 _SMOKE: dict[str, Any] = {
