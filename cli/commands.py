@@ -6,16 +6,17 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cli import options, terminal
 from model.errors import AudiodiffError
-from model.types import GenerationOptions
+from model.types import GenerationOptions, Style
 from service.settings import BUNDLED, Settings, misspelt
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 PLACE = ("model", "device", "dtype", "runtime", "compile_cache")
 LOCAL = (*PLACE, "max_audio_seconds")
-LOCAL_PAIRS = (*LOCAL, "changes")
+LOCAL_PAIRS = (*LOCAL, "changes", "explain")
 LOCAL_LONG = (*PLACE, "max_timeline_seconds")
 """Settings of a model that runs here: on clips, on two of them, on long recordings."""
 SECRET = "AUDIODIFF_WEBHOOK_SECRET"
@@ -36,7 +37,7 @@ SECRET = "AUDIODIFF_WEBHOOK_SECRET"
 def serve(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     settings = options.settings(args)
-    captioner = _load(settings, settings.changes_dir)
+    captioner = _load(settings, settings.others)
     from service.app import serve
 
     return serve(settings, captioner)
@@ -194,9 +195,9 @@ def _model(
         terminal.warn(warning)
     from cli.local import LocalModel
 
-    changes = settings.changes_dir if search.get("style") == "changes" else None
+    others = {style: at for style, at in settings.others.items() if style == search.get("style")}
     return LocalModel(
-        _load(settings, changes), settings.engine, GenerationOptions(**search), **flags
+        _load(settings, others), settings.engine, GenerationOptions(**search), **flags
     )
 
 
@@ -207,8 +208,8 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _load(settings: Settings, changes: Path | None = None) -> Captioner:
-    """With the checkpoint that tells of ``changes``, if any. Raises CheckpointError."""
+def _load(settings: Settings, others: Mapping[Style, Path] = MappingProxyType({})) -> Captioner:
+    """With the checkpoints for ``others`` of the styles. Raises CheckpointError."""
     from transformers.utils.logging import disable_progress_bar
 
     from engine.captioner import Captioner
@@ -224,5 +225,5 @@ def _load(settings: Settings, changes: Path | None = None) -> Captioner:
             settings.dtype,
             settings.runtime,
             settings.compile_cache,
-            changes,
+            others,
         ).result()

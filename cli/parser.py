@@ -11,7 +11,7 @@ from typing import get_args
 from cli import commands, options
 from cli.commands import LOCAL, LOCAL_LONG, LOCAL_PAIRS, PLACE, SECRET
 from engine.settings import BACKGROUND_S
-from model.types import MAX_BEAMS, MAX_NEW_TOKENS, Style
+from model.types import MAX_BEAMS, MAX_NEW_TOKENS, Detail, Style
 from service.settings import Settings
 from service.version import version
 
@@ -88,7 +88,14 @@ def parser() -> argparse.ArgumentParser:
         choices=get_args(Style),
         help="rest: what is heard in the input and not in the reference. changes: what has changed "
         "from the reference to the input: added, removed, louder, quieter, different, earlier, "
-        "later. Default: rest.",
+        "later. explain: what each has and how they compare; the input is the first. Default: "
+        "rest.",
+    )
+    difference.add_argument(
+        "--detail",
+        choices=get_args(Detail),
+        help="How much style explain tells: a few words, a sentence or a paragraph. Default: "
+        "sentence.",
     )
     _add_inference(difference, LOCAL_PAIRS)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from engine.changes import changes as said
+from engine.reading import Reader, Watching, whole_words
 from engine.sounds import shared, sounds
 from model import checkpoint
 from model.audio import Decode, DecodeLimits, decode
@@ -28,6 +30,7 @@ from model.types import (
     Caption,
     Change,
     Description,
+    Detail,
     Difference,
     Encoded,
     GenerationOptions,
@@ -40,6 +43,12 @@ from model.types import (
 )
 
 DEFAULTS = GenerationOptions()
+_SETTINGS: dict[Style, str] = {
+    "rest": "AUDIODIFF_MODEL",
+    "changes": "AUDIODIFF_CHANGES",
+    "explain": "AUDIODIFF_EXPLAIN",
+}
+"""What sets the checkpoint for a style."""
 _LOOK_AHEAD = 2
 """Tokens after those of a caption: one that tells whether its last word is whole, and the end."""
 _ONE_TOKEN = 3
@@ -54,30 +63,25 @@ class Captioner:
         loaded: Checkpoint,
         device: torch.device,
         compile: Compile | None = None,  # noqa: A002
-        changes: Checkpoint | None = None,
+        others: Mapping[Style, Checkpoint] = MappingProxyType({}),
     ) -> None:
         """Take the checkpoint's model over: it is moved to ``device`` and can't be trained then.
 
-        ``compile`` makes it faster there (``model.runtimes``). ``changes`` is another checkpoint,
-        which hears as this one does, so that a clip is heard once for both, and tells differences
-        in the style of that name. Raises CheckpointError if it does not, or if they are for
+        ``compile`` makes it faster there (``model.runtimes``). ``others`` are further checkpoints,
+        which hear as this one does, so that a clip is heard once for all, and tell differences in
+        the style of their name. Raises CheckpointError if one does not, or if they are for
         something else.
         """
-        if loaded.model.difference.makes_memory:
-            raise CheckpointError(
-                f"{loaded.name} tells of changes alone: set it as AUDIODIFF_CHANGES, and as "
-                "AUDIODIFF_MODEL the checkpoint whose encoder it has"
-            )
-        self._speakers: dict[Style, Checkpoint] = {"rest": loaded}
-        if changes is not None:
-            if not changes.model.difference.makes_memory:
+        self._speakers: dict[Style, Checkpoint] = {"rest": loaded, **others}
+        for style, speaker in self._speakers.items():
+            if (own := _style(speaker)) != style:
                 raise CheckpointError(
-                    f"{changes.name} tells of no changes: AUDIODIFF_CHANGES is for one whose diff "
-                    "block makes memory of both clips"
+                    f"{speaker.name} is for style {own}: set it as {_SETTINGS[own]}, and not as "
+                    f"{_SETTINGS[style]}"
                 )
-            changes.model.hear_as(loaded.model)
-            changes.model.to(device)
-            self._speakers["changes"] = changes
+        for other in others.values():
+            other.model.hear_as(loaded.model)
+            other.model.to(device)
         self.styles: Mapping[Style, tuple[str, str]] = {
             style: (it.name, it.revision) for style, it in self._speakers.items()
         }
@@ -91,8 +95,9 @@ class Captioner:
         self._threads = torch.get_num_threads()
         if compile is not None:
             self.model.compile_with(compile)
-            if changes is not None and isinstance(changes.model.decoder, Compilable):
-                changes.model.decoder.compile_with(compile)
+            for other in others.values():
+                if isinstance(other.model.decoder, Compilable):
+                    other.model.decoder.compile_with(compile)
             self._threads = 1 if compile.own_threads else self._threads
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
@@ -112,9 +117,9 @@ class Captioner:
         dtype: str = "auto",
         runtime: str = "auto",
         compile_cache: Path | None = None,
-        changes: Path | None = None,
+        others: Mapping[Style, Path] = MappingProxyType({}),
     ) -> Captioner:
-        """Load a checkpoint directory, and that of one which tells of ``changes``.
+        """Load a checkpoint directory, and those of ``others`` by the style they tell.
 
         ``device`` auto is the GPU if there is one; ``dtype`` auto is float16 there and float32
         on the CPU; ``runtime`` auto is OpenVINO on the CPU, where it is installed, else torch.
@@ -138,8 +143,8 @@ class Captioner:
         if number not in (torch.float32, torch.bfloat16, torch.float16):
             raise CheckpointError(f"dtype {dtype!r} is unknown: use float32, bfloat16 or float16")
         compile_with = compiler(runtime, place, number, compile_cache)
-        other = None if changes is None else checkpoint.load(changes, number)
-        return cls(checkpoint.load(path, number), place, compile_with, other)
+        loaded = {style: checkpoint.load(other, number) for style, other in others.items()}
+        return cls(checkpoint.load(path, number), place, compile_with, loaded)
 
     def prepare(
         self, data: bytes, limits: DecodeLimits | None = None, decode: Decode = decode
@@ -177,25 +182,30 @@ class Captioner:
         self,
         pairs: Sequence[tuple[Encoded, Encoded | None]],
         options: GenerationOptions = DEFAULTS,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
         """Say what is heard in each clip, and not in its reference where there is one.
 
-        Or what has changed: then each has one. One generation batch. Raises OptionsError if the
-        options cannot be met.
+        Or what they are like to each other: then each has one. One generation batch. ``readers``,
+        one a pair if there are any, read a greedy explanation while it is made. Raises OptionsError
+        if the options cannot be met.
         """
         how = self._search(options)
         left = self._compare(pairs)
         speaker = self._speakers[options.style]
-        told = left if options.style == "rest" else self._changes(pairs)
-        found = speaker.model.decoder.generate(told, **how)
+        told = left if options.style == "rest" else _between(speaker.model, pairs)
         most, longest = self._most(options), how["max_new_tokens"]
+        if options.style == "explain":
+            how["prompt"] = _prompts(speaker.model, options.detail, told)
+            how["watch"] = Watching(readers, speaker.tokenizer, most) if any(readers) else None
+        found = speaker.model.decoder.generate(told, **how)
         return [
             Description(
                 self._captions(found, row, most, longest, speaker.tokenizer),
                 None if reference is None else self._timeline(left.kept, row, clip),
                 self._sounds(left.events, row, clip),
                 None if reference is None else self._shared(clip, reference),
-                None if options.style == "rest" else _said(found, row, speaker.tokenizer),
+                _said(found, row, speaker.tokenizer) if options.style == "changes" else None,
             )
             for row, (clip, reference) in enumerate(pairs)
         ]
@@ -212,9 +222,10 @@ class Captioner:
         ``seconds`` is how long the clips of a difference last together.
         """
         self._search(options)
-        decoder = self._speakers[options.style].model.decoder
-        longest_s = decoder.max_positions * self.frame_s
-        if options.style == "changes" and seconds >= longest_s:
+        if options.style != "changes":
+            return
+        longest_s = self._speakers["changes"].model.decoder.max_positions * self.frame_s
+        if seconds >= longest_s:
             raise OptionsError(
                 f"the clips last {seconds:.1f} s together, longer than the model for style changes "
                 f"can hear: send less than {longest_s:.0f} s, or leave style out"
@@ -251,15 +262,9 @@ class Captioner:
         clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])
-        if "changes" in self.styles:
-            clip = self._silence(2)  # both count
-            self.difference([(clip, clip)], GenerationOptions(style="changes"))
-
-    def _changes(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
-        """Of pairs that are all of two clips."""
-        inputs, references = zip(*pairs, strict=True)
-        difference = self._speakers["changes"].model.difference
-        return difference(Encoded.join(inputs), Encoded.join(references))
+        clip = self._silence(2)  # both count
+        for style in self._speakers.keys() - {"rest"}:
+            self.difference([(clip, clip)], GenerationOptions(style=style))
 
     def _compare(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
         clips = Encoded.join([clip for clip, _ in pairs])
@@ -283,7 +288,13 @@ class Captioner:
         if options.style not in self._speakers:
             raise OptionsError(
                 f"style {options.style} needs a checkpoint of its own, and none is loaded: leave "
-                "style out, or have the service started with AUDIODIFF_CHANGES, its directory"
+                f"style out, or have the service started with {_SETTINGS[options.style]}, its "
+                "directory"
+            )
+        if options.detail is not None and options.style != "explain":
+            raise OptionsError(
+                f"detail is for style explain: style {options.style} has no tiers; leave detail "
+                "out, or send style=explain"
             )
         own, most = self._speakers[options.style].generation, self._most(options)
         beams = own.num_beams if options.num_beams is None else options.num_beams
@@ -330,12 +341,12 @@ class Captioner:
         """Of each sentence the first ``most`` tokens; one of ``longest`` tokens goes on unseen."""
         tokens, lengths = found.tokens[row], found.lengths[row].tolist()
         kept = [min(most, length - 1 - (length == longest)) for length in lengths]
-        heads = [each[: 1 + n] for each, n in zip(tokens, kept, strict=True)]  # the forced one too
+        heads = [each[: found.forced + n] for each, n in zip(tokens, kept, strict=True)]
         texts, begun = (
             tokenizer.batch_decode(each, skip_special_tokens=True) for each in (tokens, heads)
         )
         return tuple(
-            Caption(_whole_words(head, text), round(score, 4), length, n < length - 1)
+            Caption(whole_words(head, text), round(score, 4), length, n < length - 1)
             for text, head, score, length, n in zip(
                 texts, begun, found.scores[row].tolist(), lengths, kept, strict=True
             )
@@ -368,14 +379,26 @@ class Captioner:
         )
 
 
+def _style(loaded: Checkpoint) -> Style:
+    """What a checkpoint tells of two clips."""
+    if loaded.model.config.prompts is not None:
+        return "explain"
+    return "changes" if loaded.model.difference.makes_memory else "rest"
+
+
+def _between(model: CaptionerModel, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
+    """What a diff block makes of pairs that are all of two clips."""
+    inputs, references = zip(*pairs, strict=True)
+    return model.difference(Encoded.join(inputs), Encoded.join(references))
+
+
+def _prompts(model: CaptionerModel, detail: Detail | None, told: Difference) -> Tensor:
+    """[B, L]: what is asked of each pair."""
+    ids = getattr(model.config.prompts, detail or "sentence")
+    return torch.tensor(ids, device=told.memory.device).expand(len(told.memory), -1)
+
+
 def _said(found: Sequences, row: int, tokenizer: PreTrainedTokenizerFast) -> tuple[Change, ...]:
     """What all of the best sentence says has changed, however short the caption is cut."""
     [sentence] = tokenizer.batch_decode(found.tokens[row, :1], skip_special_tokens=True)
     return said(sentence, found.scores[row, 0].item())
-
-
-def _whole_words(head: str, text: str) -> str:
-    """The words of ``text`` of which all is in ``head``, its beginning; the first in any case."""
-    words = text.split()
-    whole = [one for one, other in zip(head.split(), words, strict=False) if one == other]
-    return " ".join(words[: max(1, len(whole))])

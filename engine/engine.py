@@ -23,6 +23,7 @@ from engine.compare import Comparison, Timeline
 from engine.decoders import Decoders
 from engine.errors import DeadlinePassed, NotReady, QueueFull, WorkerDied
 from engine.observer import Observer
+from engine.reading import Reader
 from engine.settings import MIB, EngineSettings
 from engine.stream import HeardWindow
 from engine.worker import AnyCaptioner, Job, Prepared, StreamWindow, Work, Worker
@@ -193,8 +194,9 @@ class Engine:
         options: GenerationOptions,
         deadline: float,
         both: bool = False,
+        reader: Reader | None = None,
     ) -> Answer:
-        """Describe one file, or the first of two against the second.
+        """Describe one file, or the first of two against the second; ``reader`` may read along.
 
         ``deadline`` is by ``time.monotonic``. Raises AudioError (the file is named),
         OptionsError, QueueFull, DeadlinePassed, Closed, WorkerDied or DeviceFailed, and what
@@ -213,7 +215,7 @@ class Engine:
         self.captioner.check(options, sum(clip.source.duration_s for clip in clips))
         queued = time.monotonic()
         future = self._batcher.submit(
-            Job(tuple(clips), options, both, queued),
+            Job(tuple(clips), options, both, queued, reader),
             length=max(clip.source.duration_s for clip in clips),
             count=len(clips),
             deadline=deadline,

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.cache import CachedClip, EncoderCache
 from engine.errors import DeviceFailed
 from engine.observer import Observer
+from engine.reading import Reader
 from engine.stream import HeardWindow
 from model.audio import Decode, DecodeLimits
 from model.types import Description, Encoded, GenerationOptions, Sound, SourceInfo, Style, Waveform
@@ -51,9 +52,15 @@ class AnyCaptioner(Protocol):
         """Encode clips of any lengths together; model thread only."""
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
-        """Generate one batch; None asks for a plain caption."""
+        """Generate one batch; None asks for a plain caption.
+
+        ``readers``, one a pair if there are any, read along (``engine.reading``).
+        """
 
     def events(self, clip: Encoded) -> Tensor:
         """[T, K] on the CPU: the probability of each label in each frame; model thread only."""
@@ -85,6 +92,8 @@ class Job:
     """None: what the clips are is ``Work.heard``, and nothing is described."""
     both: bool
     queued_at: float
+    reader: Reader | None = None
+    """Who reads the answer, of the first direction, while it is made."""
 
     def pairs(self, encoded: Sequence[Encoded]) -> list[tuple[Encoded, Encoded | None]]:
         """What is to be described: one direction, or two."""
@@ -176,7 +185,11 @@ class Worker:
             queue_s = began - job.queued_at
             results[index] = Work([], queue_s, encode_s, 0.0, len(clips), heard)
         for options, members in groups.items():
-            flat = self._captioner.describe([p for i in members for p in pairs[i]], options)
+            asked = [p for i in members for p in pairs[i]]
+            readers = [
+                jobs[i].reader if first else None for i in members for first in _firsts(pairs[i])
+            ]
+            flat = self._captioner.describe(asked, options, readers)
             generate_s = time.monotonic() - began - encode_s
             self._observer.generated(sum(c.tokens for d in flat for c in d.captions))
             self._observer.heard(sound.label for d in flat for sound in d.sounds)
@@ -209,6 +222,11 @@ class Worker:
                     self._cache.put(clip.key, CachedClip(clip.source, frames))
         self._observer.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
+
+
+def _firsts(values: Sequence[object]) -> list[bool]:
+    """Of each, whether it is the first."""
+    return [number == 0 for number in range(len(values))]
 
 
 def _deal(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:

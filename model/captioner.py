@@ -115,6 +115,12 @@ class CaptionerModel(nn.Module):
                     "with --share and the first"
                 )
             setattr(self, name, theirs)
+        bands = {part.bands for part in (self.levels, other.levels) if part is not None}
+        if len(bands) > 1:
+            raise CheckpointError(
+                "levels are heard once for all checkpoints, and these hear them in "
+                f"{' and in '.join(map(str, sorted(bands)))} bands"
+            )
         other.levels = other.levels or self.levels
 
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:

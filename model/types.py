@@ -111,10 +111,12 @@ class Difference:
 
 
 MAX_BEAMS = 8
-MAX_NEW_TOKENS = 100
-Style = Literal["rest", "changes"]
-"""How a difference is told: what the input has and the reference has not, or what has changed
-from the reference to the input."""
+MAX_NEW_TOKENS = 300
+Style = Literal["rest", "changes", "explain"]
+"""How a difference is told: what the input has and the reference has not, what has changed from the
+reference to the input, or what each is like."""
+Detail = Literal["words", "sentence", "paragraph"]
+"""How much is told in style explain."""
 Operation = Literal["add", "remove", "louder", "quieter", "change", "earlier", "later"]
 """What makes the input of the reference."""
 
@@ -131,6 +133,8 @@ class GenerationOptions:
     """1 to ``MAX_NEW_TOKENS``: a longer sentence is cut, at a whole word."""
     style: Style = "rest"
     """Of a difference."""
+    detail: Detail | None = None
+    """Of style explain, where None means a sentence; None in the others."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,20 @@ class Several(dict[str, dict[str, object]]):
     """Of one route, by their names."""
 
 
-DIFFERENCES = Several(rest={"value": DIFFERENCE}, changes={"value": CHANGES})
+EXPLAINED: dict[str, object] = {
+    **{key: value for key, value in DIFFERENCE.items() if key != "reverse"},
+    "caption": "both have rain, the first also has a dog, the second is longer",
+    "model": {"name": "explain", "revision": "5c91e0"},
+}
+"""A difference in style explain."""
+DIFFERENCES = Several(
+    rest={"value": DIFFERENCE}, changes={"value": CHANGES}, explain={"value": EXPLAINED}
+)
+AS_EVENTS = {
+    "text/event-stream": 'event: words\ndata: {"text": "both"}\n\nevent: words\n'
+    'data: {"text": " have"}\n\nevent: answer\ndata: {"caption": "both have rain", ...}\n\n'
+}
+"""A difference as its words come."""
 
 TIMELINE: dict[str, object] = {
     "id": "9f2c7d1e8a",
@@ -99,7 +112,11 @@ INFO: dict[str, object] = {
     "dtype": "float32",
     "sample_rate": 16000,
     "frame_s": 0.64,
-    "styles": {"rest": _MODEL, "changes": {"name": "changes", "revision": "7b20d4"}},
+    "styles": {
+        "rest": _MODEL,
+        "changes": {"name": "changes", "revision": "7b20d4"},
+        "explain": {"name": "explain", "revision": "5c91e0"},
+    },
     "limits": {
         "max_upload_mb": 25,
         "max_audio_seconds": 60,

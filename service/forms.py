@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 from starlette.datastructures import UploadFile
 
-from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions, Style
+from model.types import MAX_BEAMS, MAX_NEW_TOKENS, Detail, GenerationOptions, Style
 
 
 def _is_file(value: object) -> UploadFile:
@@ -118,13 +118,21 @@ class DifferenceForm(ClipForm):
         "rest",
         description="`rest`: what the input has and the reference has not. `changes`: what has "
         "changed from the reference to the input (added, removed, louder, quieter, different, "
-        "earlier, later), with `changes` in the answer; clips only, not long recordings.",
+        "earlier, later), with `changes` in the answer. `explain`: what each of the two has and "
+        "how they compare, where the input is the first. The last two are for clips only, not long "
+        "recordings.",
+    )
+    detail: Detail | None = Field(
+        None,
+        description="How much style `explain` tells: a few `words`, a `sentence` (the default) or "
+        "a `paragraph`.",
+        json_schema_extra=_not_null,
     )
 
     @property
     def options(self) -> GenerationOptions:
         """The options as the model takes them."""
-        return replace(super().options, style=self.style)
+        return replace(super().options, style=self.style, detail=self.detail)
 
 
 class TimelineForm(Form):

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -18,18 +19,21 @@ from starlette.requests import ClientDisconnect
 
 from engine.engine import Engine, before, dtype_name
 from engine.errors import NotReady, WorkerDied
+from engine.reading import Reader
 from model.errors import AudioTooLong
 from model.types import GenerationOptions
 from service import examples, problems, schemas
+from service.accept import accepted
 from service.disconnect import unless_gone
 from service.errors import NoRoom
+from service.events import Events, streamed
 from service.forms import CaptionForm, ClipForm, DifferenceForm, Form, TimelineForm
 from service.keys import check_keys
 from service.listening import PATH, listen
 from service.metrics import Metrics
 from service.middleware import Record
 from service.settings import Settings
-from service.timeline import SUBTITLES, Lines, accepted, ending, gathered, subtitles
+from service.timeline import SUBTITLES, Lines, ending, gathered, subtitles
 from service.uploads import announced, read_form
 from service.version import version
 
@@ -57,8 +61,9 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
     )(caption)
     inference.post(
         "/difference",
-        responses=_answers(examples.DIFFERENCES, [*refusals, NoRoom]),
+        responses=_answers(examples.DIFFERENCES, [*refusals, NoRoom], also=examples.AS_EVENTS),
         openapi_extra=_body(DifferenceForm, defaults),
+        response_model=schemas.DifferenceResponse | schemas.LongDifferenceResponse,
         response_model_exclude_unset=True,
     )(difference)
     inference.post(
@@ -102,26 +107,35 @@ async def caption(request: Request) -> schemas.CaptionResponse:
     return schemas.CaptionResponse(**await _answer(request, CaptionForm, "file"))
 
 
-async def difference(
-    request: Request,
-) -> schemas.DifferenceResponse | schemas.LongDifferenceResponse:
+async def difference(request: Request) -> Any:
     """Say what is heard in `input` and not in `reference`; with `both`, the reverse too.
 
     `curl -F input=@now.wav -F reference=@before.wav localhost:8000/difference`
 
     With `style=changes` the caption says instead what has changed from `reference` to `input`
-    ("a dog is added and the rain is quieter"), and `changes` lists it.
+    ("a dog is added and the rain is quieter"), and `changes` lists it. With `style=explain` it says
+    what each has and how they compare, in as much `detail` as is asked for. With
+    `Accept: text/event-stream` its words come as they are found: events `words`, and at last
+    `answer`.
 
     Recordings longer than a clip may be, or larger, are compared by their timelines: the answer is
     both of them, and of each what is heard at no time of the other.
     """
+    if accepted(request, [Events.media_type]) == Events.media_type:
+        return await streamed(request, partial(_difference, request))
+    return await _difference(request)
+
+
+async def _difference(
+    request: Request, reader: Reader | None = None
+) -> schemas.DifferenceResponse | schemas.LongDifferenceResponse:
     settings: Settings = request.app.state.settings
     if announced(request, 0) > settings.max_upload_bytes:
         async with AsyncExitStack() as stack:
             form = await _recordings(request, DifferenceForm, stack)
             answer = await _compare(request, form)
     else:
-        answer = await _answer(request, DifferenceForm, *PAIR)
+        answer = await _answer(request, DifferenceForm, *PAIR, reader=reader)
     kind = schemas.LongDifferenceResponse if "only" in answer else schemas.DifferenceResponse
     return kind(**answer)
 
@@ -135,7 +149,7 @@ async def timeline(request: Request) -> Response:
     With `Accept: text/vtt` or `application/x-subrip` the answer is subtitles.
     """
     engine: Engine = request.app.state.engine
-    kind = accepted(request)
+    kind = accepted(request, [Lines.media_type, *SUBTITLES])
     async with AsyncExitStack() as stack:
         form = await _recordings(request, TimelineForm, stack)
         heard = engine.timeline(form.file.file, form.options)
@@ -173,7 +187,9 @@ async def _compare(request: Request, form: DifferenceForm) -> dict[str, Any]:
     return {**comparison.to_json(), **ending(request)}
 
 
-async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[str, Any]:
+async def _answer(
+    request: Request, kind: type[ClipForm], *fields: str, reader: Reader | None = None
+) -> dict[str, Any]:
     """Admit, read, describe: refused before the body is read, withdrawn if the client leaves.
 
     The files lie in ``fields`` of the form; the result is the answer's body. Two of which one is
@@ -193,7 +209,8 @@ async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[
         files = {field: getattr(form, field).file for field in fields}
         both = isinstance(form, DifferenceForm) and form.both
         try:
-            answer = await unless_gone(request, engine.answer(files, form.options, deadline, both))
+            work = engine.answer(files, form.options, deadline, both, reader)
+            answer = await unless_gone(request, work)
         except AudioTooLong:
             if not isinstance(form, DifferenceForm):
                 raise

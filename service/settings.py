@@ -14,11 +14,12 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.settings import MIB, EngineSettings, cores
+from model.types import Style
 
 BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "default"
 """The checkpoint that comes with the source tree."""
-_CHANGES = BUNDLED.with_name("changes")
-"""The one beside it, which tells of changes."""
+_OTHERS: tuple[Style, ...] = ("changes", "explain")
+"""Styles of which the checkpoint has the name, beside it."""
 _PREFIX = "AUDIODIFF_"
 _USUAL_PORTS = {"http": 80, "https": 443}
 
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
         None,
         description="Directory of the checkpoint for differences in style changes, which hears as "
         "the served one does; beside the bundled checkpoint there is one.",
+    )
+    explain: Path | None = Field(
+        None, description="The same of the checkpoint for style explain, whose answers have tiers."
     )
     device: str = Field(
         "auto",
@@ -177,11 +181,17 @@ class Settings(BaseSettings):
         return value.lower() if isinstance(value, str) else value
 
     @property
-    def changes_dir(self) -> Path | None:
-        """Where the checkpoint for style changes lies, if there is one."""
-        if self.changes is None and self.model == BUNDLED and _CHANGES.is_dir():
-            return _CHANGES
-        return self.changes
+    def others(self) -> dict[Style, Path]:
+        """Where the checkpoints for further styles lie, of those that there are."""
+        found: dict[Style, Path] = {}
+        for style in _OTHERS:
+            given: Path | None = getattr(self, style)
+            beside = BUNDLED.with_name(style)
+            if given is None and self.model == BUNDLED and beside.is_dir():
+                given = beside
+            if given is not None:
+                found[style] = given
+        return found
 
     @property
     def max_upload_bytes(self) -> int:

@@ -19,7 +19,6 @@ from service import problems
 from service.disconnect import unless_gone
 from service.middleware import Record
 
-JSON = "application/json"
 VTT, SRT = "text/vtt", "application/x-subrip"
 SUBTITLES = (VTT, SRT)
 
@@ -75,28 +74,6 @@ def subtitles(kind: str, answer: dict[str, Any], *, sentence_case: bool) -> Resp
     else:
         text = srt(answer["entries"], sentence_case=sentence_case)
     return Response(text, media_type=kind)
-
-
-def accepted(request: Request) -> str:
-    """The media type that the client likes best; JSON unless it names another one."""
-    liked: list[tuple[float, str]] = []
-    for part in request.headers.get("accept", "").lower().split(","):
-        kind, *parameters = (piece.strip() for piece in part.split(";"))
-        if kind in (JSON, Lines.media_type, *SUBTITLES):
-            liked.append((_quality(parameters), kind))
-    best, kind = max(liked, key=lambda one: one[0], default=(0.0, JSON))
-    return kind if best > 0 else JSON
-
-
-def _quality(parameters: list[str]) -> float:
-    """RFC 9110, 12.4.2: 1 unless it says otherwise."""
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
-    return 1.0
 
 
 def _told(request: Request, item: Item) -> dict[str, Any]:

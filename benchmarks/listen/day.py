@@ -13,6 +13,7 @@ import torch
 from engine.engine import Engine
 from engine.listener import Listener
 from engine.observer import Unobserved
+from engine.reading import Reader
 from engine.settings import BACKGROUND_S, EngineSettings
 from model.audio import Decode, DecodeLimits
 from model.types import (
@@ -70,6 +71,7 @@ class Costless:
         self,
         pairs: Sequence[tuple[Encoded, Encoded | None]],
         options: GenerationOptions,  # noqa: ARG002
+        readers: Sequence[Reader | None] = (),  # noqa: ARG002
     ) -> list[Description]:
         """The same for all."""
         return [Description((Caption("a dog", -0.5, 3),), None) for _ in pairs]

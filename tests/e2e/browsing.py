@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
+from engine.reading import Reader
 from model import audio
 from model.types import Description, Encoded, GenerationOptions, Segment, Waveform
 from tests.support.audio import by_soundfile
@@ -46,12 +47,15 @@ class Hearing(FakeCaptioner):
         return replace(clip, samples=torch.full((2,), float(round(clip.duration_s))))
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
         timeline = tuple(Segment(i / 2, (i + 1) / 2, kept) for i, kept in enumerate(KEPT))
         described = [
             replace(said, timeline=said.timeline and timeline)
-            for said in super().describe(pairs, options)
+            for said in super().describe(pairs, options, readers)
         ]
         if self._tells:
             return described

@@ -221,6 +221,75 @@ def test_changes_are_of_clips_that_are_short_together(shared: Service) -> None:
     assert shared.difference(clip(8, 17.0), clip(9, 15.0)).status_code == 200
 
 
+def test_explanations_have_tiers(shared: Service) -> None:
+    for detail in ("words", "sentence", "paragraph"):
+        body = shared.difference(clip(8), clip(9), style="explain", detail=detail).json()
+        assert body["caption"] == f"{detail}: the first has 8, the second has 9"
+        assert body["model"] == {"name": "third", "revision": "89ab2345"}
+        assert "changes" not in body
+    body = shared.difference(clip(8), clip(9), style="explain", both="true").json()
+    assert body["reverse"]["caption"] == "sentence: the first has 9, the second has 8"
+    response = shared.difference(clip(8), clip(9), detail="words")
+    assert_problem(response, 422, says="style explain")
+    assert_problem(shared.caption(clip(8), detail="words"), 422, says="detail")
+
+
+def stream(service: Service, one: bytes, other: bytes, **options: str) -> Any:
+    """To be entered: POST /difference, answered by events."""
+    return service.http.stream(
+        "POST",
+        "/difference",
+        files={"input": ("a", one), "reference": ("b", other)},
+        data=options,
+        headers={"accept": "text/event-stream"},
+    )
+
+
+def test_words_come_as_they_are_found() -> None:
+    with running() as service:
+        service.captioner.reading.clear()
+        with stream(service, clip(8), clip(9), style="explain") as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            lines = response.iter_lines()
+            assert [next(lines) for _ in range(3)] == [
+                "event: words", 'data: {"text": "sentence:"}', ""
+            ]  # fmt: skip
+            service.captioner.reading.set()
+            *words, _ = "\n".join(lines).split("event: answer")
+            said = re.findall(r'{"text": "(.*)"}', "".join(words))
+            assert "".join(said) == " the first has 8, the second has 9"
+
+
+@pytest.mark.parametrize("style", ["rest", "changes"])
+def test_other_styles_come_as_events_too(shared: Service, style: str) -> None:
+    body = shared.difference(clip(8), clip(9), style=style).json()
+    with stream(shared, clip(8), clip(9), style=style) as response:
+        text = response.read().decode()
+    answer = json.loads(text.partition("event: answer\ndata: ")[2])
+    assert (answer["caption"], answer["sounds"]) == (body["caption"], body["sounds"])
+
+
+def test_what_fails_before_the_first_word_is_a_problem_document(shared: Service) -> None:
+    for files, status in (((clip(8), b"no audio"), 415), ((clip(8), b""), 400)):
+        with stream(shared, *files, style="explain") as response:
+            response.read()
+            assert_problem(response, status)
+    with stream(shared, clip(8), clip(9), detail="words") as response:
+        response.read()
+        assert_problem(response, 422, says="style explain")
+
+
+def test_for_a_client_that_leaves_no_more_words_are_searched() -> None:
+    with running() as service:
+        service.captioner.reading.clear()
+        with stream(service, clip(8), clip(9), style="explain") as response:
+            assert next(response.iter_lines()) == "event: words"
+        eventually(lambda: service.metric("requests_total", status="499") == 1)
+        service.captioner.reading.set()
+        assert service.difference(clip(8), clip(9)).status_code == 200
+        assert service.captioner.read == ["sentence:"]
+
+
 def test_both_directions(shared: Service) -> None:
     body = shared.difference(clip(8), clip(9), both="true", num_captions=2).json()
     assert body["caption"] == "sound 8 without 9"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.changes import changes as said
+from engine.reading import Reader
 from model import errors
 from model.audio import Decode, DecodeLimits, decode
 from model.changes import NOTHING
@@ -45,7 +46,7 @@ def clip(number: int, seconds: float = 1.0, error: str | None = None) -> bytes:
 
 
 class FakeCaptioner:
-    """A file is a line of JSON. ``warm_up`` and ``encode`` stop while their gates are closed."""
+    """A file is a line of JSON. ``warm_up``, ``encode`` and readers stop while a gate is closed."""
 
     name = "fake"
     revision = "0123abcd"
@@ -59,6 +60,7 @@ class FakeCaptioner:
     styles: Mapping[Style, tuple[str, str]] = {
         "rest": (name, revision),
         "changes": ("other", "4567ef01"),
+        "explain": ("third", "89ab2345"),
     }
 
     def __init__(self) -> None:
@@ -67,6 +69,9 @@ class FakeCaptioner:
         self.warm.set()
         self.gate.set()
         self.entered = threading.Semaphore(0)
+        self.reading = threading.Event()
+        self.reading.set()
+        self.read: list[str] = []
         self.prepared: list[int] = []
         self.encoded: list[list[float]] = []
         self.described: list[tuple[int, GenerationOptions]] = []
@@ -75,6 +80,8 @@ class FakeCaptioner:
     def check(self, options: GenerationOptions, seconds: float = 0.0) -> None:
         if options.style == "changes" and seconds > MOST_TOGETHER_S:
             raise errors.OptionsError(f"together at most {MOST_TOGETHER_S} s")
+        if options.detail is not None and options.style != "explain":
+            raise errors.OptionsError("detail is for style explain")
         if options.num_captions > (options.num_beams or OWN_BEAMS):
             raise errors.OptionsError(f"num_captions must be at most {OWN_BEAMS}")
 
@@ -107,11 +114,22 @@ class FakeCaptioner:
         return [Encoded(torch.full((1, 2, 1), n), torch.ones(1, 2).bool()) for n in numbers]
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
         self.threads.add(threading.current_thread().name)
         self.described.append((len(pairs), options))
-        return [self._describe(options, *pair) for pair in pairs]
+        described = [self._describe(options, *pair) for pair in pairs]
+        for reader, one in zip(readers, described, strict=False):
+            words = one.best.text.split()
+            for count in range(1, len(words)):
+                if reader is None or not reader(" ".join(words[:count])):
+                    break
+                self.read.append(words[count - 1])
+                assert self.reading.wait(60)
+        return described
 
     def events(self, _: Encoded) -> Tensor:
         raise AssertionError("it knows no kinds of sound")
@@ -136,6 +154,9 @@ class FakeCaptioner:
         )
         if reference is None:
             return Description(captions, None, (DOG, RAIN))
+        if options.style == "explain":
+            text = f"the first has {_number(clip)}, the second has {_number(reference)}"
+            captions = (replace(captions[0], text=f"{options.detail or 'sentence'}: {text}"),)
         if options.style == "changes":
             text = NOTHING["statement"] if _number(clip) == _number(reference) else DOG_ADDED
             captions = (replace(captions[0], text=text), *captions[1:])
@@ -160,8 +181,12 @@ class StreamCaptioner(FakeCaptioner):
         return [self._new(*(one.frames[0, :, 0].tolist() for one in pair)) for pair in pairs]
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
+        del readers
         self.described.append((len(pairs), options))
         texts = (
             f"{self.left([(clip, other)])[0][0].label} begins" for clip, other in pairs if other

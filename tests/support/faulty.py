@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from engine import decoders
+from engine.reading import Reader
 from model.audio import decoding as audio
 from model.audio.readers import Block
 from model.types import Description, Encoded, GenerationOptions, Waveform
@@ -45,10 +46,13 @@ class Faulty(FakeCaptioner):
         return encoded
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
         self._pass("describe")
-        return super().describe(pairs, options)
+        return super().describe(pairs, options, readers)
 
     def _pass(self, stage: str) -> None:
         if stage == self.fails and next(self._calls) % 3 == 0:

@@ -47,7 +47,7 @@ def in_thread(captioner: Any, **settings: Any) -> Iterator[int]:
         port: int = server.servers[0].sockets[0].getsockname()[1]
         yield port
     finally:
-        for gate in ("warm", "gate"):
+        for gate in ("warm", "gate", "reading"):
             if hasattr(captioner, gate):
                 getattr(captioner, gate).set()
         server.should_exit = True

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.reading import Reader
 from model.audio import Decode, DecodeLimits, decode
 from model.types import Caption, Description, Encoded, GenerationOptions, Waveform
 from tests.support.captioner import FakeCaptioner
@@ -59,7 +60,10 @@ class ToneCaptioner(FakeCaptioner):
         return clip.frames[0]
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),  # noqa: ARG002
     ) -> list[Description]:
         self.described.append((len(pairs), options))
         return [Description((Caption(_caption(clip), -0.5, 3),), None) for clip, _ in pairs]

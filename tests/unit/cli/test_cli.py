@@ -22,6 +22,7 @@ from cli import main as audiodiff
 from cli.local import MAX_IN_FLIGHT
 from cli.parser import parser
 from engine.captioner import Captioner
+from engine.reading import Reader
 from model import checkpoint
 from model.audio import Decode, DecodeLimits, decode
 from model.captioner import CaptionerModel
@@ -71,11 +72,14 @@ class Watched(HearingCaptioner):
         return encoded
 
     def describe(
-        self, pairs: Sequence[tuple[Encoded, Encoded | None]], options: GenerationOptions
+        self,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        options: GenerationOptions,
+        readers: Sequence[Reader | None] = (),
     ) -> list[Description]:
         with self._changed:
             self._ahead -= len(pairs)
-        return super().describe(pairs, options)
+        return super().describe(pairs, options, readers)
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +242,8 @@ def test_serve_takes_options_over_variables_over_defaults(
     assert isinstance(captioner, Watched)
     assert (settings.port, settings.max_queue, settings.max_batch_size) == (4321, 5, 32)
     assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
-    assert loaded == [(BUNDLED, "cpu", "auto", "auto", None, BUNDLED.with_name("changes"))]
+    others = {"changes": BUNDLED.with_name("changes")}
+    assert loaded == [(BUNDLED, "cpu", "auto", "auto", None, others)]
 
 
 def test_the_model_may_come_from_the_environment(
@@ -274,7 +279,8 @@ def test_changes_are_loaded_where_they_are_asked_for(
     mine = ["--style", "changes", "--model", "mine", "--changes", "other", "--json"]
     assert audiodiff.main(["difference", *files, *mine]) == 0
     changes = [call[-1] for call in loaded]
-    assert changes == [None, BUNDLED.with_name("changes"), None, Path("other")]
+    beside = {"changes": BUNDLED.with_name("changes")}
+    assert changes == [{}, beside, {}, {"changes": Path("other")}]
     *lines, as_json = capsys.readouterr().out.splitlines()
     assert lines == [f"{files[0]}: sound 2 without 1", *[f"{files[0]}: {DOG_ADDED}"] * 2]
     [change] = json.loads(as_json)["changes"]

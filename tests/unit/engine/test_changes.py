@@ -31,7 +31,8 @@ Save = Callable[..., Path]
 def both(make_model: MakeModel, save_checkpoint: Save) -> Captioner:
     """Two tiny checkpoints of one encoder."""
     base = save_checkpoint(make_model(), "base")
-    return Captioner.from_dir(base, "cpu", changes=save_checkpoint(make_model("concentrated"), "c"))
+    changes = save_checkpoint(make_model("concentrated"), "c")
+    return Captioner.from_dir(base, "cpu", others={"changes": changes})
 
 
 def test_what_a_sentence_says() -> None:
@@ -82,16 +83,16 @@ def test_a_checkpoint_that_hears_otherwise_is_refused(
         next(other.encoder.parameters()).add_(1)
     paths = save_checkpoint(make_model(), "base"), save_checkpoint(other, "other")
     with pytest.raises(CheckpointError, match="encoder of both"):
-        Captioner.from_dir(paths[0], "cpu", changes=paths[1])
+        Captioner.from_dir(paths[0], "cpu", others={"changes": paths[1]})
 
 
 def test_each_checkpoint_has_its_place(make_model: MakeModel, save_checkpoint: Save) -> None:
     rest = save_checkpoint(make_model(), "rest")
     changes = save_checkpoint(make_model("concentrated"), "changes")
-    with pytest.raises(CheckpointError, match="changes alone"):
+    with pytest.raises(CheckpointError, match="set it as AUDIODIFF_CHANGES"):
         Captioner.from_dir(changes, "cpu")
-    with pytest.raises(CheckpointError, match="no changes"):
-        Captioner.from_dir(rest, "cpu", changes=rest)
+    with pytest.raises(CheckpointError, match="set it as AUDIODIFF_MODEL"):
+        Captioner.from_dir(rest, "cpu", others={"changes": rest})
 
 
 def test_without_a_checkpoint_for_it_the_style_is_refused_with_advice(
