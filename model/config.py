@@ -77,6 +77,24 @@ class EfficientAtConfig(Strict):
     name: Literal["efficientat"] = "efficientat"
 
 
+class HtsatConfig(Strict):
+    """HTSAT at 32 kHz, as published; ADIFF's is pooled."""
+
+    name: Literal["htsat"] = "htsat"
+    width: int = 96
+    """Of the first stage; each has twice the last one's."""
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    pooled: bool = True
+    """Whether a clip is one vector, the mean of its frames."""
+
+    @model_validator(mode="after")
+    def _heads_per_stage(self) -> HtsatConfig:
+        if len(self.depths) != len(self.heads):
+            raise ValueError("encoder.depths and encoder.heads need one entry per stage")
+        return self
+
+
 class LinearAdapterConfig(Strict):
     """One linear layer from the encoder's width to the decoder's."""
 
@@ -237,7 +255,7 @@ class SharedConfig(Strict):
 
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
-    Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
+    Cnn14Config | MobileNetConfig | EfficientAtConfig | HtsatConfig, Field(discriminator="name")
 ]
 AdapterConfig = Annotated[
     LinearAdapterConfig | NoAdapterConfig | ProjectionAdapterConfig, Field(discriminator="name")

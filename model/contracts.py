@@ -117,8 +117,8 @@ class Decoder(Part, Protocol):
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it.
 
-        One that answers prompts (``config.prompts``) takes here, and in ``generate``, their ids
-        as ``prompt`` [B, L]; and in ``generate`` who reads along, as ``watch``.
+        One that answers prompts (``config.prompts``) takes their ids here and in ``generate``, as
+        ``prompt`` [B, P]; and in ``generate`` who reads along, as ``watch`` (``search.Watch``).
         """
 
     def generate(
@@ -133,14 +133,13 @@ class Decoder(Part, Protocol):
         no_repeat_window: int = 0,
         length_penalty: float,
         early_stopping: bool,
-        **asked: Any,
     ) -> Sequences:
         """Search captions for B memories; the settings are Transformers'.
 
         ``no_repeat_window`` is ours: no token follows that is one of so many before it.
         """
 
-    def __call__(self, difference: Difference, tokens: Tensor, **asked: Any) -> Tensor: ...  # noqa: D102
+    def __call__(self, difference: Difference, tokens: Tensor) -> Tensor: ...  # noqa: D102
 
 
 class LevelMeter(Part, Protocol):

@@ -74,6 +74,10 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         from model.published import efficientat
 
         efficientat.import_encoder(source, target)
+    elif arguments.system == "htsat":
+        from model.published import htsat
+
+        htsat.import_encoder(source, target)
     else:
         from model.published import dcase2023
 
@@ -81,10 +85,15 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    from model.published import dcase2023
+    source, target, tokenizer = arguments.file, arguments.checkpoint, arguments.tokenizer
+    if arguments.system == "adiff":
+        from model.published import adiff
 
-    config, tokenizer = dcase2023.published(), arguments.tokenizer
-    dcase2023.import_captioner(arguments.file, arguments.checkpoint, tokenizer, config)
+        adiff.import_captioner(source, target, tokenizer)
+    else:
+        from model.published import dcase2023
+
+        dcase2023.import_captioner(source, target, tokenizer, dcase2023.published())
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

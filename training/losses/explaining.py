@@ -42,7 +42,8 @@ class Explaining(nn.Module):
         with torch.autocast(inputs.device.type, enabled=False):  # frozen: as it will be heard
             first = captioner.encode(inputs, lengths)
             second = captioner.encode(references, reference_lengths)
-        logits = captioner.decoder(captioner.difference(first, second), tokens, prompt=prompt)
+        assert isinstance(captioner.decoder, Gpt2Decoder)
+        logits = captioner.decoder(captioner.difference(first, second), tokens, prompt)
         return {"loss": per_token(logits, tokens, captioner.decoder)}
 
 

@@ -246,9 +246,9 @@ def _speak_as(base: CaptionerModel, model: CaptionerModel) -> None:
     for layer in (*block.input.layers, *block.reference.layers, *decoder.cross):
         layer.key_value.weight[width:] = torch.eye(width)
         layer.project.weight.copy_(torch.eye(width))
-    for each in decoder.gpt.transformer.h:
+    for each in decoder.gpt.layers:
         each.attn.c_attn.weight[:, 2 * width :] = torch.eye(width)
-        each.attn.c_proj.weight.copy_(torch.eye(width) / len(decoder.gpt.transformer.h))
+        each.attn.c_proj.weight.copy_(torch.eye(width) / len(decoder.gpt.layers))
 
 
 _SMOKE: dict[str, Any] = {

@@ -45,7 +45,8 @@ def onsets(samples: Samples, sample_rate: int) -> float:
     before = np.convolve(np.pad(energy, (pause, 0), mode="edge"), np.ones(pause) / pause, "valid")
     rises = level - np.maximum(10 * np.log10(before[:count] + 1e-12), SILENT_DB)
     found, last = 0, -pause
-    for frame in np.flatnonzero((rises > RISE_DB) & (level > level.max() - BELOW_DB)):
+    heard = (rises > RISE_DB) & (level > level.max() - BELOW_DB)
+    for frame in np.flatnonzero(heard).tolist():
         if frame - last >= pause:
             found += 1
         last = frame
