@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -72,7 +72,11 @@ class Captioner:
         the style of their name. Raises CheckpointError if one does not, or if they are for
         something else.
         """
-        self._speakers: dict[Style, Checkpoint] = {"rest": loaded, **others}
+        self._loaded = loaded
+        own = _style(loaded)
+        self._explains = own == "explain" and not others
+        first: Style = "explain" if self._explains else "rest"
+        self._speakers: dict[Style, Checkpoint] = {first: loaded, **others}
         for style, speaker in self._speakers.items():
             if (own := _style(speaker)) != style:
                 raise CheckpointError(
@@ -191,12 +195,16 @@ class Captioner:
         if the options cannot be met.
         """
         how = self._search(options)
-        left = self._compare(pairs)
-        speaker = self._speakers[options.style]
-        told = left if options.style == "rest" else _between(speaker.model, pairs)
+        speaker = self._speaker(options.style)
         most, longest = self._most(options), how["max_new_tokens"]
+        if self._explains and options.style == "rest":
+            left = told = _alone(self.name, speaker.model, pairs)
+            how["prompt"] = _prompts(speaker.model, "caption", told)
+        else:
+            left = _between(self.model, pairs) if self._explains else self._compare(pairs)
+            told = left if speaker is self._loaded else _between(speaker.model, pairs)
         if options.style == "explain":
-            how["prompt"] = _prompts(speaker.model, options.detail, told)
+            how["prompt"] = _prompts(speaker.model, options.detail or "sentence", told)
             how["watch"] = Watching(readers, speaker.tokenizer, most) if any(readers) else None
         found = speaker.model.decoder.generate(told, **how)
         return [
@@ -261,9 +269,8 @@ class Captioner:
         torch.set_num_threads(self._threads)
         clip = self._silence(5)
         self.caption([clip])
-        self.difference([(clip, clip)])
-        clip = self._silence(2)  # both count
-        for style in self._speakers.keys() - {"rest"}:
+        for style in self._speakers:
+            clip = self._silence(5 if style == "rest" else 2)  # both count
             self.difference([(clip, clip)], GenerationOptions(style=style))
 
     def _compare(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
@@ -285,7 +292,7 @@ class Captioner:
 
         A sentence is searched for to its end, however few of its tokens are wanted.
         """
-        if options.style not in self._speakers:
+        if options.style not in (*self._speakers, "rest"):
             raise OptionsError(
                 f"style {options.style} needs a checkpoint of its own, and none is loaded: leave "
                 f"style out, or have the service started with {_SETTINGS[options.style]}, its "
@@ -296,7 +303,7 @@ class Captioner:
                 f"detail is for style explain: style {options.style} has no tiers; leave detail "
                 "out, or send style=explain"
             )
-        own, most = self._speakers[options.style].generation, self._most(options)
+        own, most = self._speaker(options.style).generation, self._most(options)
         beams = own.num_beams if options.num_beams is None else options.num_beams
         if not 1 <= beams <= MAX_BEAMS:
             raise OptionsError(f"num_beams must be 1 to {MAX_BEAMS}, not {beams}")
@@ -317,6 +324,10 @@ class Captioner:
             "early_stopping": own.early_stopping,
         }
 
+    def _speaker(self, style: Style) -> Checkpoint:
+        """Who tells in this style, of those that are there; in ``rest``, captions too."""
+        return self._loaded if style == "rest" else self._speakers[style]
+
     def _most(self, options: GenerationOptions) -> int:
         """Tokens that a caption may have, the end of the sentence not counted."""
         most = options.max_new_tokens
@@ -326,7 +337,7 @@ class Captioner:
 
     def _defaults(self, style: Style) -> GenerationOptions:
         """What holds where a request says nothing; none of it None."""
-        own = self._speakers[style].generation
+        own = self._speaker(style).generation
         longest = own.max_length - 2 - _LOOK_AHEAD
         return GenerationOptions(own.num_beams, 1, min(max(longest, 1), MAX_NEW_TOKENS), style)
 
@@ -392,9 +403,18 @@ def _between(model: CaptionerModel, pairs: Sequence[tuple[Encoded, Encoded | Non
     return model.difference(Encoded.join(inputs), Encoded.join(references))
 
 
-def _prompts(model: CaptionerModel, detail: Detail | None, told: Difference) -> Tensor:
+def _alone(
+    name: str, model: CaptionerModel, pairs: Sequence[tuple[Encoded, Encoded | None]]
+) -> Difference:
+    """What a diff block of two clips makes of single ones: each against itself."""
+    if any(reference is not None for _, reference in pairs):
+        raise OptionsError(f"{name} explains what two clips are like: send style=explain")
+    return _between(model, [(clip, clip) for clip, _ in pairs])
+
+
+def _prompts(model: CaptionerModel, asked: Detail | Literal["caption"], told: Difference) -> Tensor:
     """[B, L]: what is asked of each pair."""
-    ids = getattr(model.config.prompts, detail or "sentence")
+    ids = getattr(model.config.prompts, asked)
     return torch.tensor(ids, device=told.memory.device).expand(len(told.memory), -1)
 
 

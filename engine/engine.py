@@ -225,7 +225,9 @@ class Engine:
         return Answer(
             {field: clip.source for field, clip in zip(files, clips, strict=True)},
             work.descriptions,
-            *self.captioner.styles[options.style],
+            *self.captioner.styles.get(
+                options.style, (self.captioner.name, self.captioner.revision)
+            ),
             {
                 "decode": queued - began,
                 "queue": work.queue_s,

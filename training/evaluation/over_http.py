@@ -48,22 +48,25 @@ class Service(AbstractContextManager["Service"]):
             httpx.HTTPStatusError: the service refused a request, and not because it is full.
         """
         with ThreadPoolExecutor(clients) as pool:
-            yield from pool.map(lambda case: (case, [*map(self._ask, case.make())]), cases)
+            yield from pool.map(
+                lambda case: (case, [self._ask(files, case.options) for files in case.make()]),
+                cases,
+            )
 
-    def _ask(self, files: Files) -> Answer:
-        digest = hashlib.sha256()
+    def _ask(self, files: Files, options: Mapping[str, str]) -> Answer:
+        digest = hashlib.sha256(repr(sorted(options.items())).encode())
         for field, data in files.items():
             digest.update(f"{field} {len(data)} ".encode() + data)
         key = digest.digest()
         if key not in self._answers:
-            self._answers[key] = self._post(files)
+            self._answers[key] = self._post(files, options)
         return self._answers[key]
 
-    def _post(self, files: Files) -> Answer:
+    def _post(self, files: Files, options: Mapping[str, str]) -> Answer:
         path = "/caption" if "file" in files else "/difference"
         parts = {field: (f"{field}.bin", data) for field, data in files.items()}
         while True:
-            response = self._client.post(path, files=parts)
+            response = self._client.post(path, files=parts, data=dict(options))
             if response.status_code not in (429, 503):
                 break
             time.sleep(float(response.headers.get("Retry-After", 1)))
@@ -102,10 +105,14 @@ def evaluate(
     drawn at random. A row whose data is missing is left out, which is said.
     """
     with Service(url) as service:
-        results = _started(output, service.info()["model"], material.seed)
+        info = service.info()
+        results = _started(output, info["model"], material.seed)
         if command not in results["commands"]:
             results["commands"].append(command)
         for row in rows:
+            if row.style not in info.get("styles", ["rest"]):
+                tqdm.write(f"{row.name} is left out: the service has no style {row.style}")
+                continue
             try:
                 cases = _drawn(row.cases(material), limit, material.seed)
             except FileNotFoundError as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from training.captions.explanations import Facts
 from training.captions.naming import Labels
 from training.datasets.recording import Samples
 from training.evaluation.figures import Figure
@@ -34,6 +36,10 @@ class Case:
     """What is not, in a word."""
     truth: Callable[[], Samples] | None = None
     """What else the judge holds the answer against."""
+    facts: Callable[[], tuple[Facts, Facts]] | None = None
+    """Likewise, of two clips that are explained."""
+    options: Mapping[str, str] = MappingProxyType({})
+    """Of the requests."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +55,5 @@ class Row(Generic[V]):
     total: Callable[[Sequence[V]], Figure]
     clients: int = 8
     """How many cases are asked at a time."""
+    style: str = "rest"
+    """Of a difference, that the service must be able to tell."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from training.datasets.esc50.read import ESC10
 from training.datasets.recording import Samples
-from training.evaluation import cases, figures, files, judges
+from training.evaluation import cases, explaining, figures, files, judges
 from training.evaluation.material import Canvas, Clip, Material, Pair
 from training.evaluation.row import Case, Row
 
@@ -167,6 +167,24 @@ def _rows() -> Iterator[Row[Any]]:
             _on(_all, cases.singles),
             judges.confidence(score),
             figures.separation,
+        )
+    for name, title, detail, judge, total in (
+        ("sides", "both clips' sounds are named as their own", "sentence", explaining.sides,
+         explaining.recalled),
+        ("swapped", "a clip's sound is named as the other's alone", "sentence", explaining.sides,
+         explaining.swapped),
+        ("true", "statements of a paragraph that the signals bear out", "paragraph",
+         explaining.truth, figures.mean),
+        ("turns", "what is said of a clip stays with it when the clips are swapped", "sentence",
+         explaining.turns, figures.mean),
+    ):  # fmt: skip
+        yield Row(
+            f"explain-{name}",
+            f"explanations of two real recordings: {title}",
+            partial(explaining.pairs, detail=detail, both=name == "turns"),
+            judge,
+            total,
+            style="explain",
         )
     yield Row(
         "encode",
