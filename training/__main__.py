@@ -97,6 +97,29 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
+    run = _reproduce_explanations if arguments.table == "adiff" else _reproduce_captions
+    run(arguments)
+
+
+def _reproduce_explanations(arguments: argparse.Namespace) -> None:
+    from training.experiments.explaining import reproduce
+    from training.recipes.recipe import Data
+
+    data = Data(
+        esc50=arguments.esc50,
+        clotho=None,
+        sounds=arguments.sounds,
+        audiocaps=None,
+        teacher=Path(),
+        start=arguments.encoder,
+        adiff=arguments.answers,
+    )
+    rate = arguments.learning_rate
+    overrides = {} if rate is None else {"learning_rate": rate}
+    print(reproduce(data, arguments.output, arguments.seeds, overrides))
+
+
+def _reproduce_captions(arguments: argparse.Namespace) -> None:
     from training.experiments.report import write
     from training.experiments.reproduce import Data, reproduce
 

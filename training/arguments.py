@@ -148,11 +148,14 @@ def _reproduce(commands: Commands) -> None:
     )
     study.add_argument(
         "table",
-        choices=("table1", "table2", "table3", "ablation", "report"),
-        help="which rows; report: only write the report of what is there",
+        choices=("table1", "table2", "table3", "ablation", "adiff", "report"),
+        help="which rows; adiff: those of explanations; report: only write the report of what is "
+        "there",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     study.add_argument("--clotho", type=Path, default=DATA / "clotho", help="Clotho's CSV files")
+    study.add_argument("--sounds", type=_folder, default=DATA / "sounds", help="of adiff")
+    study.add_argument("--answers", type=_folder, default=DATA / "adiff", help="of adiff, ADIFF's")
     study.add_argument(
         "--real",
         action="store_true",

@@ -77,7 +77,7 @@ def swapped(verdicts: Sequence[Sides]) -> Figure:
     return share([verdict.swapped for verdict in verdicts])
 
 
-def truth(case: Case, answers: Sequence[Answer]) -> float | None:
+def truth(case: Case, answers: Sequence[Answer]) -> float:
     """The share of the statements that the signals bear out; what cannot be read is not."""
     assert case.facts is not None
     first, second = case.facts()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model.captioner import CaptionerModel
 from model.decoders import Gpt2Decoder
+from model.types import Difference
 from training.losses.captioning import per_token
 
 
@@ -38,13 +39,19 @@ class Explaining(nn.Module):
         prompt: Tensor,
     ) -> dict[str, Tensor]:
         """What the encoder takes, [B, S] and [B, S], answers [B, L] and prompts [B, Q]."""
-        captioner = self.captioner
+        decoder = self.captioner.decoder
+        assert isinstance(decoder, Gpt2Decoder)
+        between = self.between(inputs, lengths, references, reference_lengths)
+        return {"loss": per_token(decoder(between, tokens, prompt), tokens, decoder)}
+
+    def between(
+        self, inputs: Tensor, lengths: Tensor, references: Tensor, reference_lengths: Tensor
+    ) -> Difference:
+        """What the diff block makes of [B, S] and [B, S]."""
         with torch.autocast(inputs.device.type, enabled=False):  # frozen: as it will be heard
-            first = captioner.encode(inputs, lengths)
-            second = captioner.encode(references, reference_lengths)
-        assert isinstance(captioner.decoder, Gpt2Decoder)
-        logits = captioner.decoder(captioner.difference(first, second), tokens, prompt)
-        return {"loss": per_token(logits, tokens, captioner.decoder)}
+            first = self.captioner.encode(inputs, lengths)
+            second = self.captioner.encode(references, reference_lengths)
+        return self.captioner.difference(first, second)
 
 
 class Speaking(nn.Module):

@@ -221,7 +221,7 @@ def answered(tokenizer: PreTrainedTokenizerFast, text: str) -> Tensor:
 def asked(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Tensor:
     """[``ASKED``]: the prompt and the end, padded."""
     found = tokenizer(normalize_caption(prompt), add_special_tokens=False)["input_ids"]
-    known = [*found, tokenizer.eos_token_id]
+    known = [*found[: ASKED - 1], tokenizer.eos_token_id]
     return torch.tensor(known + [tokenizer.pad_token_id] * (ASKED - len(known)))
 
 
