@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import cast
 
 import torch
 import torchaudio
@@ -73,7 +72,7 @@ class Htsat(nn.Module):
 
     def _heard(self, clips: Sequence[Tensor]) -> list[Tensor]:
         cut = [_windows(clip) for clip in clips]
-        found = self._frames(torch.cat(cut)).split([len(windows) for windows in cut])
+        found = torch.split(self._frames(torch.cat(cut)), [len(windows) for windows in cut])
         if self.pooled:
             return [windows.mean(dim=(0, 1))[None] for windows in found]
         counts = [-(-len(clip) * self.columns // (SECONDS * SAMPLE_RATE)) for clip in clips]
@@ -197,20 +196,23 @@ def _log_mel(samples: Tensor) -> Tensor:
 def _image(log_mel: Tensor) -> Tensor:
     """[B, 1, T, M] -> [B, 1, 256, 256]: four stretches of time, one below the other."""
     stretched = F.interpolate(log_mel, (SIDE * PIECES, MELS), mode="bicubic", align_corners=True)
-    return stretched[:, 0].unflatten(1, (PIECES, SIDE)).transpose(2, 3).flatten(1, 2)[:, None]
+    return stretched.reshape(-1, PIECES, SIDE, MELS).transpose(2, 3).reshape(-1, 1, SIDE, SIDE)
 
 
 def _cut(x: Tensor, window: int) -> Tensor:
     """[B, H, H, C] -> [B, N, W, C]."""
-    rows = x.unflatten(2, (-1, window)).unflatten(1, (-1, window))
-    return rows.transpose(2, 3).flatten(1, 2).flatten(2, 3)
+    clips, side, _, width = x.shape
+    count = side // window
+    rows = x.reshape(clips, count, window, count, window, width).transpose(2, 3)
+    return rows.reshape(clips, count**2, window**2, width)
 
 
 def _joined(x: Tensor, side: int, window: int) -> Tensor:
     """The inverse of ``_cut``."""
+    clips, _, _, width = x.shape
     count = side // window
-    rows = x.unflatten(2, (window, window)).unflatten(1, (count, count))
-    return rows.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    rows = x.reshape(clips, count, count, window, window, width).transpose(2, 3)
+    return rows.reshape(clips, side, side, width)
 
 
 @cache
@@ -237,5 +239,5 @@ def _apart(side: int, window: int, shift: int, device: torch.device) -> Tensor:
     steps = torch.arange(side, device=device)
     band = (steps >= side - window).long() + (steps >= side - shift).long()
     region = (3 * band[:, None] + band)[None, :, :, None]
-    cut = cast(Tensor, _cut(region, window)[0, :, :, 0])
+    cut = _cut(region, window)[0, :, :, 0]
     return torch.where(cut[:, :, None] == cut[:, None], 0.0, APART)

@@ -165,7 +165,7 @@ def test_tokens_and_score_are_the_decoders(
         ({"num_beams": 2, "num_captions": 3}, "num_captions"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"max_new_tokens": -1}, "max_new_tokens"),
-        ({"max_new_tokens": 101}, "max_new_tokens"),
+        ({"max_new_tokens": 301}, "max_new_tokens"),
     ],
 )
 def test_options_out_of_range(
@@ -366,7 +366,7 @@ def test_from_dir(model: CaptionerModel, save_checkpoint: Callable[..., Path]) -
     [
         GenerationOptions(num_beams=9),
         GenerationOptions(num_beams=2, num_captions=3),
-        GenerationOptions(max_new_tokens=101),
+        GenerationOptions(max_new_tokens=301),
     ],
 )
 def test_check_refuses_what_describe_refuses(
@@ -376,7 +376,7 @@ def test_check_refuses_what_describe_refuses(
         any_captioner.check(options)
     with pytest.raises(OptionsError, match=re.escape(str(checked.value))):
         any_captioner.caption([make_waveform(1600)], options)
-    any_captioner.check(GenerationOptions(num_beams=8, num_captions=8, max_new_tokens=100))
+    any_captioner.check(GenerationOptions(num_beams=8, num_captions=8, max_new_tokens=300))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
