@@ -117,7 +117,9 @@ def convert(
     dropped = [*htsat.dropped(state, _HTSAT), *(computed & state.keys())]
     tied = {f"{gpt}.lm_head.weight": f"{gpt}.transformer.wte.weight"}
     fill(model, state, layout(config), dropped, tied)
-    search = baseline_search(max_length=LONGEST, num_beams=1, min_length=0, no_repeat_ngram_size=0)
+    search = baseline_search(
+        max_length=LONGEST, num_beams=1, early_stopping=False, min_length=0, no_repeat_ngram_size=0
+    )
     checkpoint.save(target, model, tokenizer, search)
 
 

@@ -95,12 +95,14 @@ def import_captioner(
     Raises:
         CheckpointError: ``source`` or the tokenizer is not the published one.
     """
-    words = load_tokenizer(tokenizer, config.decoder)
+    decoder = config.decoder
+    assert isinstance(decoder, BartDecoderConfig)
+    words = load_tokenizer(tokenizer, decoder)
     state = read_state_dict(source)
     model = CaptionerModel(config)
     fill(model, state, CAPTIONER, CAPTIONER_DROPPED, CAPTIONER_TIED)
     generation = checkpoint.baseline_search(max_length=100)
-    generation.forced_bos_token_id = config.decoder.bos_token_id
+    generation.forced_bos_token_id = decoder.bos_token_id
     checkpoint.save(target, model, words, generation)
 
 

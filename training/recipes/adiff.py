@@ -50,7 +50,7 @@ PUBLISHED = 0.3
 """Of the sentences of no clips, those that ADIFF published."""
 LOUD, FAINT = 8.0, 0.1
 """At first, what is heard outweighs places and queries."""
-SEARCH = {"num_beams": 1, "min_length": 3, "no_repeat_ngram_size": 0}
+SEARCH = {"num_beams": 1, "early_stopping": False, "min_length": 3, "no_repeat_ngram_size": 0}
 """Greedy, as ADIFF; and much is said of both clips in the same words."""
 
 
@@ -208,7 +208,7 @@ class Spoken(Dataset[Sample]):
         """``tokens`` [L]."""
         rng = np.random.default_rng((self.seed, 81, index))
         if self.published and rng.random() < PUBLISHED:
-            return {"tokens": self.encode(self.published[rng.integers(len(self.published))])}
+            return {"tokens": self.encode(self.published[int(rng.integers(len(self.published)))])}
         return {"tokens": self.explained[index]["tokens"]}
 
 
