@@ -187,7 +187,9 @@ class Worker:
         for options, members in groups.items():
             asked = [p for i in members for p in pairs[i]]
             readers = [
-                jobs[i].reader if first else None for i in members for first in _firsts(pairs[i])
+                jobs[i].reader if pair is pairs[i][0] else None
+                for i in members
+                for pair in pairs[i]
             ]
             flat = self._captioner.describe(asked, options, readers)
             generate_s = time.monotonic() - began - encode_s
@@ -222,11 +224,6 @@ class Worker:
                     self._cache.put(clip.key, CachedClip(clip.source, frames))
         self._observer.batch([clip.source.duration_s for clip in clips], len(waiting))
         return [known[clip.key] for clip in clips]
-
-
-def _firsts(values: Sequence[object]) -> list[bool]:
-    """Of each, whether it is the first."""
-    return [number == 0 for number in range(len(values))]
 
 
 def _deal(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:

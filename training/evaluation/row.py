@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from training.captions.explanations import Facts
@@ -38,7 +37,7 @@ class Case:
     """What else the judge holds the answer against."""
     facts: Callable[[], tuple[Facts, Facts]] | None = None
     """Likewise, of two clips that are explained."""
-    options: Mapping[str, str] = MappingProxyType({})
+    options: Mapping[str, str] = field(default_factory=dict)
     """Of the requests."""
 
 
