@@ -69,13 +69,17 @@ def published(prompts: PromptsConfig | None = None) -> CaptionerConfig:
 
 def layout(config: CaptionerConfig) -> dict[str, str]:
     """Their modules -> ours."""
-    found = htsat.layout(config.encoder, _HTSAT, "encoder.")
+    encoder, difference, decoder = config.encoder, config.difference, config.decoder
+    assert isinstance(encoder, HtsatConfig)
+    assert isinstance(difference, PrefixConfig)
+    assert isinstance(decoder, Gpt2DecoderConfig)
+    found = htsat.layout(encoder, _HTSAT, "encoder.")
     for their, our in {"linear1": "linear1", "linear2": "linear2", "layer_norm": "norm"}.items():
         found[f"{_ENCODER}projection.{their}"] = f"adapter.{our}"
     layers = {
-        "difference.input": config.difference.layers,
-        "difference.reference": config.difference.layers,
-        "decoder.prompt": config.decoder.mapper_layers,
+        "difference.input": difference.layers,
+        "difference.reference": difference.layers,
+        "decoder.prompt": decoder.mapper_layers,
     }
     for their, our in _MAPPERS.items():
         found[f"{_DECODER}{their}.prefix_const"] = f"{our}.queries"
@@ -85,7 +89,7 @@ def layout(config: CaptionerConfig) -> dict[str, str]:
             )
         if their != "text_project":
             found[f"{_DECODER}{their}.linear"] = f"{our}.expand"
-    for number in range(config.decoder.cross_layers):
+    for number in range(decoder.cross_layers):
         found |= _layer(f"{_DECODER}cross_project.layers.{number}", f"decoder.cross.{number}")
     found[f"{_DECODER}gpt"] = "decoder.gpt"
     return found

@@ -38,7 +38,7 @@ def pairs(material: Material, detail: Detail, *, both: bool = False) -> list[Cas
 
     def make(pair: Pair) -> list[Files]:
         one, other = (clip.path.read_bytes() for clip in (pair.original, pair.added))
-        asked = [{"input": one, "reference": other}]
+        asked: list[Files] = [{"input": one, "reference": other}]
         return [*asked, {"input": other, "reference": one}] if both else asked
 
     return [

@@ -84,6 +84,34 @@ def _of_pairs(
         )
 
 
+def _explanations() -> Iterator[Row[Any]]:
+    told = "explanations of two real recordings: "
+    for name, title, total in (
+        ("sides", "each clip's sound is named as its own", explaining.recalled),
+        ("swapped", "a clip's sound is named as the other's alone", explaining.swapped),
+    ):
+        cases_of = partial(explaining.pairs, detail="sentence")
+        yield Row(
+            f"explain-{name}", told + title, cases_of, explaining.sides, total, style="explain"
+        )
+    yield Row(
+        "explain-true",
+        told + "statements of a paragraph that the signals bear out",
+        partial(explaining.pairs, detail="paragraph"),
+        explaining.truth,
+        figures.mean,
+        style="explain",
+    )
+    yield Row(
+        "explain-turns",
+        told + "what is said of a clip stays with it when the clips are swapped",
+        partial(explaining.pairs, detail="sentence", both=True),
+        explaining.turns,
+        figures.mean,
+        style="explain",
+    )
+
+
 def _rows() -> Iterator[Row[Any]]:
     yield Row(
         "esc50",
@@ -168,24 +196,7 @@ def _rows() -> Iterator[Row[Any]]:
             judges.confidence(score),
             figures.separation,
         )
-    for name, title, detail, judge, total in (
-        ("sides", "both clips' sounds are named as their own", "sentence", explaining.sides,
-         explaining.recalled),
-        ("swapped", "a clip's sound is named as the other's alone", "sentence", explaining.sides,
-         explaining.swapped),
-        ("true", "statements of a paragraph that the signals bear out", "paragraph",
-         explaining.truth, figures.mean),
-        ("turns", "what is said of a clip stays with it when the clips are swapped", "sentence",
-         explaining.turns, figures.mean),
-    ):  # fmt: skip
-        yield Row(
-            f"explain-{name}",
-            f"explanations of two real recordings: {title}",
-            partial(explaining.pairs, detail=detail, both=name == "turns"),
-            judge,
-            total,
-            style="explain",
-        )
+    yield from _explanations()
     yield Row(
         "encode",
         "the encoder's time for 10 s, ms",

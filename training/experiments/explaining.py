@@ -88,7 +88,7 @@ def scores(plan: Plan, heard: Kept, detail: Detail, *, deaf: bool) -> dict[str, 
     sides = [explaining.sides(*each) for each in judged]
     turned = [share for each in judged if (share := explaining.turns(*each)) is not None]
     names = [str(number) for number in range(len(pairs))]
-    wanted = [explain(*(heard.facts[number] for number in pair), detail) for pair in pairs]
+    wanted = [explain(heard.facts[one], heard.facts[two], detail) for one, two in pairs]
     references = {name: [text] for name, text in zip(names, wanted, strict=True)}
     return {
         "sides": explaining.recalled(sides).value,

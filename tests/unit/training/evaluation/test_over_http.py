@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -113,8 +114,11 @@ def test_every_row_comes_to_a_figure(
     assert results["model"] == INFO["model"]
     assert results["commands"] == ["it"]
     # The teacher is missing; nothing here is said of real recordings that could be right.
-    assert results["figures"].keys() == ROWS.keys() - {"events"}
-    assert "events is left out" in capsys.readouterr().out
+    explain = {name for name in ROWS if name.startswith("explain-")}
+    assert results["figures"].keys() == ROWS.keys() - {"events"} - explain
+    said = capsys.readouterr().out
+    assert "events is left out" in said
+    assert "explain-sides is left out: the service has no style explain" in said
     figures = results["figures"]
     assert figures["esc50"]["value"] == pytest.approx(1 / 3)
     assert figures["esc10"]["value"] == 1
@@ -133,6 +137,29 @@ def test_every_row_comes_to_a_figure(
         "right": True,
         "leaks": False,
     }
+
+
+def test_explanations_are_asked_for_in_their_tiers(
+    served: Any, material: Material, tmp_path: Path
+) -> None:
+    asked = []
+
+    def reply(path: str, body: bytes) -> Reply:
+        if path == "/info":
+            return 200, {}, {**INFO, "styles": {"rest": INFO["model"], "explain": INFO["model"]}}
+        fields = re.findall(rb'name="(style|detail)"\r\n\r\n(\w+)', body)
+        asked.append(dict(fields))
+        return 200, {}, {"caption": "the first has a dog, the second is louder"}
+
+    output = tmp_path / "results.json"
+    with served(reply) as url:
+        evaluate(url, material, chosen(["explain*"]), output)
+    figures = json.loads(output.read_text())["figures"]
+    assert sorted(figures) == ["explain-sides", "explain-swapped", "explain-true", "explain-turns"]
+    assert figures["explain-turns"]["value"] == 0, "it says the same of both orders"
+    details = {one[b"detail"] for one in asked}
+    assert details == {b"sentence", b"paragraph"}
+    assert {one[b"style"] for one in asked} == {b"explain"}
 
 
 def test_results_of_the_same_model_and_seed_stay(
