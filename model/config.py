@@ -276,13 +276,13 @@ class PartsConfig(Strict):
     events: EventsConfig | None = None
     """Between difference and decoder; None: the decoder hears what the diff block leaves."""
     decoder: DecoderConfig = BartDecoderConfig()
-    prompts: PromptsConfig | None = None
-    """None: the decoder takes none."""
 
 
 class SectionsConfig(PartsConfig):
-    """All that ``config.json`` says of ours: the parts, and whose weights are elsewhere."""
+    """All that ``config.json`` says of ours: parts, prompts, and whose weights are elsewhere."""
 
+    prompts: PromptsConfig | None = None
+    """None: the decoder takes none."""
     fetched: FetchedConfig | None = None
     shared: SharedConfig | None = None
     """Neither: the checkpoint is whole."""

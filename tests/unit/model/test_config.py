@@ -16,9 +16,14 @@ from model.config import (
     Cnn14Config,
     EfficientAtConfig,
     EventsConfig,
+    Gpt2DecoderConfig,
+    HtsatConfig,
     MobileNetConfig,
     NoAdapterConfig,
     PartsConfig,
+    PrefixConfig,
+    ProjectionAdapterConfig,
+    PromptsConfig,
     SubtractionConfig,
     compact,
 )
@@ -38,6 +43,13 @@ CONFIGS = {
         encoder=MobileNetConfig(), adapter=NoAdapterConfig(), events=EventsConfig(labels=("Dog",))
     ),
     "efficientat": CaptionerConfig(encoder=EfficientAtConfig(), adapter=NoAdapterConfig()),
+    "adiff": CaptionerConfig(
+        encoder=HtsatConfig(),
+        adapter=ProjectionAdapterConfig(),
+        difference=PrefixConfig(),
+        decoder=Gpt2DecoderConfig(),
+        prompts=PromptsConfig(words=(1,), sentence=(2,), paragraph=(3,), caption=(4,)),
+    ),
 }
 
 
@@ -124,6 +136,11 @@ def test_wrong_values_raise(wrong: dict[str, Any]) -> None:
         CaptionerConfig(**wrong)
 
 
+def test_every_stage_needs_its_heads() -> None:
+    with pytest.raises(ValidationError, match="one entry per stage"):
+        HtsatConfig(depths=(2, 2), heads=(1, 2, 3))
+
+
 def test_every_block_needs_a_pool() -> None:
     with pytest.raises(ValidationError, match="one entry per block"):
         Cnn14Config(widths=(1, 2), pools=((2, 2),))
@@ -140,7 +157,7 @@ def test_round_trip_through_json(name: str, tmp_path: Path) -> None:
     assert (written[OPTIONAL] is None) == (config.events is None)
     again = CaptionerConfig.from_pretrained(tmp_path, local_files_only=True)
     assert parts(again) == parts(config)
-    assert again.events == config.events
+    assert (again.events, again.prompts) == (config.events, config.prompts)
     again.save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "config.json").read_text() == (
         tmp_path / "config.json"
