@@ -70,11 +70,10 @@ class Captioner:
         ``compile`` makes it faster there (``model.runtimes``). ``others`` are further checkpoints,
         which hear as this one does, so that a clip is heard once for all, and tell differences in
         the style of their name. Raises CheckpointError if one does not, or if they are for
-        something else.
+        something else. One for explanations may be served alone: then it captions, too.
         """
         self._loaded = loaded
-        own = _style(loaded)
-        self._explains = own == "explain" and not others
+        self._explains = _style(loaded) == "explain" and not others
         first: Style = "explain" if self._explains else "rest"
         self._speakers: dict[Style, Checkpoint] = {first: loaded, **others}
         for style, speaker in self._speakers.items():

@@ -35,6 +35,12 @@ def _not_null(schema: JsonDict) -> None:
     schema.update(either[0])
 
 
+def _a_sentence(schema: JsonDict) -> None:
+    """What not set means, to who reads the schema."""
+    _not_null(schema)
+    schema["default"] = "sentence"
+
+
 AudioFile = Annotated[
     UploadFile, PlainValidator(_is_file), WithJsonSchema({"type": "string", "format": "binary"})
 ]
@@ -126,7 +132,7 @@ class DifferenceForm(ClipForm):
         None,
         description="How much style `explain` tells: a few `words`, a `sentence` (the default) or "
         "a `paragraph`.",
-        json_schema_extra=_not_null,
+        json_schema_extra=_a_sentence,
     )
 
     @property

@@ -147,8 +147,23 @@ def test_each_checkpoint_has_its_place(
     explain, rest = save_checkpoint(explaining, "explain"), save_checkpoint(make_model(), "rest")
     with pytest.raises(CheckpointError, match="set it as AUDIODIFF_EXPLAIN, and not as AUDIODIFF_"):
         Captioner.from_dir(rest, "cpu", others={"changes": explain})
-    with pytest.raises(CheckpointError, match="style explain"):
-        Captioner.from_dir(explain, "cpu")
+
+
+def test_alone_it_captions_and_explains_and_tells_no_rest(
+    explaining: CaptionerModel, save_checkpoint: Save, make_waveform: MakeWaveform
+) -> None:
+    captioner = Captioner.from_dir(save_checkpoint(explaining, "explain"), "cpu")
+    captioner.warm_up()
+    assert [*captioner.styles] == ["explain"]
+    clips = [make_waveform(4000, n) for n in range(3)]
+    together = captioner.caption(clips)
+    assert [one.best.text for one in together] == [
+        captioner.caption([clip])[0].best.text for clip in clips
+    ]
+    assert all(one.timeline is None for one in together)
+    assert captioner.difference([(clips[0], clips[1])], asked("words"))[0].best.text
+    with pytest.raises(OptionsError, match="send style=explain"):
+        captioner.difference([(clips[0], clips[1])])
 
 
 def test_levels_must_be_heard_alike(
