@@ -35,10 +35,12 @@ def _not_null(schema: JsonDict) -> None:
     schema.update(either[0])
 
 
-def _a_sentence(schema: JsonDict) -> None:
-    """What not set means, to who reads the schema."""
+def _or_empty(schema: JsonDict) -> None:
+    """Swagger's form sends a value of each field: what is not set is empty."""
     _not_null(schema)
-    schema["default"] = "sentence"
+    assert isinstance(schema["enum"], list)
+    schema["enum"] = ["", *schema["enum"]]
+    schema["default"] = ""
 
 
 AudioFile = Annotated[
@@ -132,7 +134,7 @@ class DifferenceForm(ClipForm):
         None,
         description="How much style `explain` tells: a few `words`, a `sentence` (the default) or "
         "a `paragraph`.",
-        json_schema_extra=_a_sentence,
+        json_schema_extra=_or_empty,
     )
 
     @property

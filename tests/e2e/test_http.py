@@ -231,6 +231,8 @@ def test_explanations_have_tiers(shared: Service) -> None:
     assert body["reverse"]["caption"] == "sentence: the first has 9, the second has 8"
     response = shared.difference(clip(8), clip(9), detail="words")
     assert_problem(response, 422, says="style explain")
+    empty = shared.difference(clip(8), clip(9), detail="")
+    assert empty.status_code == 200, "as not given"
     assert_problem(shared.caption(clip(8), detail="words"), 422, says="detail")
 
 

@@ -251,7 +251,7 @@ def test_the_model_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("AUDIODIFF_MODEL", "mine")
     assert audiodiff.main(["caption", _wav(tmp_path / "clip.wav", 1)]) == 0
-    assert loaded == [(Path("mine"), "auto", "auto", "auto", None, None)]
+    assert loaded == [(Path("mine"), "auto", "auto", "auto", None, {})]
 
 
 def test_a_wrong_setting_is_named_before_anything_is_loaded(
@@ -305,7 +305,7 @@ def test_caption_prints_a_line_per_file_in_order(
     assert {options for _, options in captioner.described} == {
         GenerationOptions(num_beams=3, max_new_tokens=9)
     }
-    assert loaded == [(Path("mine"), "cpu", "auto", "auto", None, None)]
+    assert loaded == [(Path("mine"), "cpu", "auto", "auto", None, {})]
 
 
 @pytest.mark.usefixtures("loaded")
