@@ -23,6 +23,7 @@ COPY engine engine
 COPY model model
 COPY service service
 COPY checkpoints/default checkpoints/default
+COPY checkpoints/changes checkpoints/changes
 # Readable by the user below, whatever the modes here: a checkpoint's weights are written 0600.
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --target /app . \
     && cp -r checkpoints /app/ \

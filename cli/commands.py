@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cli import options, terminal
 from model.errors import AudiodiffError
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 
 PLACE = ("model", "device", "dtype", "runtime", "compile_cache")
 LOCAL = (*PLACE, "max_audio_seconds")
+LOCAL_PAIRS = (*LOCAL, "changes")
 LOCAL_LONG = (*PLACE, "max_timeline_seconds")
-"""Settings of a model that runs here: on clips, on long recordings."""
+"""Settings of a model that runs here: on clips, on two of them, on long recordings."""
 SECRET = "AUDIODIFF_WEBHOOK_SECRET"
 
 
 def serve(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     settings = options.settings(args)
-    captioner = _load(settings)
+    captioner = _load(settings, settings.changes_dir)
     from service.app import serve
 
     return serve(settings, captioner)
@@ -108,7 +110,8 @@ def _describe(
         except (AudiodiffError, OSError) as error:
             show_failure(reference, reason(error), args.json)
             return 1
-    model = _model(args, LOCAL, both=args.both, events=args.events)
+    local = LOCAL if reference is None else LOCAL_PAIRS
+    model = _model(args, local, both=args.both, events=args.events)
     return asyncio.run(describe(requests, model, held, args.json))
 
 
@@ -191,18 +194,21 @@ def _model(
         terminal.warn(warning)
     from cli.local import LocalModel
 
-    return LocalModel(_load(settings), settings.engine, GenerationOptions(**search), **flags)
+    changes = settings.changes_dir if search.get("style") == "changes" else None
+    return LocalModel(
+        _load(settings, changes), settings.engine, GenerationOptions(**search), **flags
+    )
 
 
-def _given(args: argparse.Namespace) -> dict[str, int]:
+def _given(args: argparse.Namespace) -> dict[str, Any]:
     """The options of the search that are given."""
     names = [one.name for one in fields(GenerationOptions)]
     given = {name: getattr(args, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _load(settings: Settings) -> Captioner:
-    """Raises CheckpointError."""
+def _load(settings: Settings, changes: Path | None = None) -> Captioner:
+    """With the checkpoint that tells of ``changes``, if any. Raises CheckpointError."""
     from transformers.utils.logging import disable_progress_bar
 
     from engine.captioner import Captioner
@@ -218,4 +224,5 @@ def _load(settings: Settings) -> Captioner:
             settings.dtype,
             settings.runtime,
             settings.compile_cache,
+            changes,
         ).result()

@@ -6,11 +6,12 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from cli import commands, options
-from cli.commands import LOCAL, LOCAL_LONG, PLACE, SECRET
+from cli.commands import LOCAL, LOCAL_LONG, LOCAL_PAIRS, PLACE, SECRET
 from engine.settings import BACKGROUND_S
-from model.types import MAX_BEAMS, MAX_NEW_TOKENS
+from model.types import MAX_BEAMS, MAX_NEW_TOKENS, Style
 from service.settings import Settings
 from service.version import version
 
@@ -82,7 +83,14 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="Say what is heard in the reference alone, too, in lines 'REFERENCE: caption'.",
     )
-    _add_inference(difference)
+    difference.add_argument(
+        "--style",
+        choices=get_args(Style),
+        help="rest: what is heard in the input and not in the reference. changes: what has changed "
+        "from the reference to the input: added, removed, louder, quieter, different, earlier, "
+        "later. Default: rest.",
+    )
+    _add_inference(difference, LOCAL_PAIRS)
 
     timeline = command(
         "timeline",
@@ -255,7 +263,7 @@ def _add_listen(parser: argparse.ArgumentParser) -> None:
     options.add(parser, PLACE)
 
 
-def _add_inference(parser: argparse.ArgumentParser) -> None:
+def _add_inference(parser: argparse.ArgumentParser, local: Sequence[str] = LOCAL) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
@@ -264,7 +272,7 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events", action="store_true", help="With --json: say when each sound is heard."
     )
-    _add_model(parser, SEARCH, LOCAL)
+    _add_model(parser, SEARCH, local)
 
 
 def _add_search(

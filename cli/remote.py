@@ -31,7 +31,7 @@ class RemoteService:
         self,
         url: str,
         api_key: str | None,
-        search: Mapping[str, int],
+        search: Mapping[str, int | str],
         *,
         both: bool = False,
         events: bool = False,

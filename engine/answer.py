@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model.types import Description, Sound, SourceInfo
+from model.types import Change, Description, Sound, SourceInfo
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,13 @@ def _described(description: Description, events: bool) -> dict[str, Any]:
         **first,
         "alternatives": others,
         "sounds": [_sound(sound, events) for sound in description.sounds],
+        **({} if description.changes is None else {"changes": _changes(description.changes)}),
         **({} if timeline is None else {"timeline": [asdict(segment) for segment in timeline]}),
     }
+
+
+def _changes(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    return [asdict(change) for change in changes]
 
 
 def _sound(sound: Sound, events: bool) -> dict[str, Any]:

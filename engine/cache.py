@@ -25,7 +25,9 @@ class CachedClip:
     @property
     def size(self) -> int:
         """In bytes, on the model's device."""
-        return self.encoded.frames.nbytes + self.encoded.mask.nbytes
+        levels = self.encoded.levels
+        own = self.encoded.frames.nbytes + self.encoded.mask.nbytes
+        return own + (0 if levels is None else levels.nbytes)
 
 
 class EncoderCache:
@@ -56,7 +58,7 @@ class EncoderCache:
         if clip.size > self._clips.maxsize:
             return
         # A clip's frames are a view of its batch's, all of which the view would keep.
-        own = Encoded(clip.encoded.frames.clone(), clip.encoded.mask.clone())
+        own = clip.encoded.clone()
         with self._lock:
             self._clips[key] = CachedClip(clip.source, own)
 

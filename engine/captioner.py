@@ -5,25 +5,28 @@ Shapes: S samples, T encoder frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
+from engine.changes import changes as said
 from engine.sounds import shared, sounds
 from model import checkpoint
 from model.audio import Decode, DecodeLimits, decode
 from model.captioner import CaptionerModel
 from model.checkpoint import Checkpoint
-from model.contracts import Compile
+from model.contracts import Compilable, Compile
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
 from model.runtimes import compiler
 from model.types import (
     MAX_BEAMS,
     MAX_NEW_TOKENS,
     Caption,
+    Change,
     Description,
     Difference,
     Encoded,
@@ -32,6 +35,7 @@ from model.types import (
     Sequences,
     Sound,
     SourceInfo,
+    Style,
     Waveform,
 )
 
@@ -50,28 +54,49 @@ class Captioner:
         loaded: Checkpoint,
         device: torch.device,
         compile: Compile | None = None,  # noqa: A002
+        changes: Checkpoint | None = None,
     ) -> None:
         """Take the checkpoint's model over: it is moved to ``device`` and can't be trained then.
 
-        ``compile`` makes it faster there (``model.runtimes``).
+        ``compile`` makes it faster there (``model.runtimes``). ``changes`` is another checkpoint,
+        which hears as this one does, so that a clip is heard once for both, and tells differences
+        in the style of that name. Raises CheckpointError if it does not, or if they are for
+        something else.
         """
+        if loaded.model.difference.makes_memory:
+            raise CheckpointError(
+                f"{loaded.name} tells of changes alone: set it as AUDIODIFF_CHANGES, and as "
+                "AUDIODIFF_MODEL the checkpoint whose encoder it has"
+            )
+        self._speakers: dict[Style, Checkpoint] = {"rest": loaded}
+        if changes is not None:
+            if not changes.model.difference.makes_memory:
+                raise CheckpointError(
+                    f"{changes.name} tells of no changes: AUDIODIFF_CHANGES is for one whose diff "
+                    "block makes memory of both clips"
+                )
+            changes.model.hear_as(loaded.model)
+            changes.model.to(device)
+            self._speakers["changes"] = changes
+        self.styles: Mapping[Style, tuple[str, str]] = {
+            style: (it.name, it.revision) for style, it in self._speakers.items()
+        }
         self.name = loaded.name
         self.revision = loaded.revision
         self.card = loaded.card
-        self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
+        self.model: CaptionerModel = loaded.model.to(device)
         if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
             self.model.encoder.fold_norms()
         # Where others compute, threads of torch's would spin while they do: a tenth of a processor.
         self._threads = torch.get_num_threads()
         if compile is not None:
             self.model.compile_with(compile)
+            if changes is not None and isinstance(changes.model.decoder, Compilable):
+                changes.model.decoder.compile_with(compile)
             self._threads = 1 if compile.own_threads else self._threads
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
-        longest = self.generation.max_length - 2 - _LOOK_AHEAD
-        self.defaults = GenerationOptions(
-            self.generation.num_beams, 1, min(max(longest, 1), MAX_NEW_TOKENS)
-        )
+        self.defaults = self._defaults("rest")
         self.device = device
         self.dtype: torch.dtype = loaded.model.dtype
         self.sample_rate = loaded.model.encoder.sample_rate
@@ -87,15 +112,16 @@ class Captioner:
         dtype: str = "auto",
         runtime: str = "auto",
         compile_cache: Path | None = None,
+        changes: Path | None = None,
     ) -> Captioner:
-        """Load a checkpoint directory.
+        """Load a checkpoint directory, and that of one which tells of ``changes``.
 
         ``device`` auto is the GPU if there is one; ``dtype`` auto is float16 there and float32
         on the CPU; ``runtime`` auto is OpenVINO on the CPU, where it is installed, else torch.
         ``compile_cache`` is a directory for what OpenVINO compiled.
 
         Raises:
-            CheckpointError: the directory, the device, the dtype or the runtime cannot be used.
+            CheckpointError: a directory, the device, the dtype or the runtime cannot be used.
         """
         gpu = torch.cuda.is_available()
         try:
@@ -112,7 +138,8 @@ class Captioner:
         if number not in (torch.float32, torch.bfloat16, torch.float16):
             raise CheckpointError(f"dtype {dtype!r} is unknown: use float32, bfloat16 or float16")
         compile_with = compiler(runtime, place, number, compile_cache)
-        return cls(checkpoint.load(path, number), place, compile_with)
+        other = None if changes is None else checkpoint.load(changes, number)
+        return cls(checkpoint.load(path, number), place, compile_with, other)
 
     def prepare(
         self, data: bytes, limits: DecodeLimits | None = None, decode: Decode = decode
@@ -153,18 +180,22 @@ class Captioner:
     ) -> list[Description]:
         """Say what is heard in each clip, and not in its reference where there is one.
 
-        One generation batch. Raises OptionsError if the options cannot be met.
+        Or what has changed: then each has one. One generation batch. Raises OptionsError if the
+        options cannot be met.
         """
-        left = self._compare(pairs)
         how = self._search(options)
-        found = self.model.decoder.generate(left, **how)
+        left = self._compare(pairs)
+        speaker = self._speakers[options.style]
+        told = left if options.style == "rest" else self._changes(pairs)
+        found = speaker.model.decoder.generate(told, **how)
         most, longest = self._most(options), how["max_new_tokens"]
         return [
             Description(
-                self._captions(found, row, most, longest),
+                self._captions(found, row, most, longest, speaker.tokenizer),
                 None if reference is None else self._timeline(left.kept, row, clip),
                 self._sounds(left.events, row, clip),
                 None if reference is None else self._shared(clip, reference),
+                None if options.style == "rest" else _said(found, row, speaker.tokenizer),
             )
             for row, (clip, reference) in enumerate(pairs)
         ]
@@ -175,9 +206,19 @@ class Captioner:
         left = self._compare(pairs)
         return [self._sounds(left.events, row, clip) for row, (clip, _) in enumerate(pairs)]
 
-    def check(self, options: GenerationOptions) -> None:
-        """Raise OptionsError if the options cannot be met."""
+    def check(self, options: GenerationOptions, seconds: float = 0.0) -> None:
+        """Raise OptionsError if the options cannot be met.
+
+        ``seconds`` is how long the clips of a difference last together.
+        """
         self._search(options)
+        decoder = self._speakers[options.style].model.decoder
+        longest_s = decoder.max_positions * self.frame_s
+        if options.style == "changes" and seconds >= longest_s:
+            raise OptionsError(
+                f"the clips last {seconds:.1f} s together, longer than the model for style changes "
+                f"can hear: send less than {longest_s:.0f} s, or leave style out"
+            )
 
     def caption(
         self, clips: Sequence[Waveform], options: GenerationOptions = DEFAULTS
@@ -210,6 +251,15 @@ class Captioner:
         clip = self._silence(5)
         self.caption([clip])
         self.difference([(clip, clip)])
+        if "changes" in self.styles:
+            clip = self._silence(2)  # both count
+            self.difference([(clip, clip)], GenerationOptions(style="changes"))
+
+    def _changes(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
+        """Of pairs that are all of two clips."""
+        inputs, references = zip(*pairs, strict=True)
+        difference = self._speakers["changes"].model.difference
+        return difference(Encoded.join(inputs), Encoded.join(references))
 
     def _compare(self, pairs: Sequence[tuple[Encoded, Encoded | None]]) -> Difference:
         clips = Encoded.join([clip for clip, _ in pairs])
@@ -230,9 +280,13 @@ class Captioner:
 
         A sentence is searched for to its end, however few of its tokens are wanted.
         """
-        own, most = self.generation, self._most(options)
-        beams = self.defaults.num_beams if options.num_beams is None else options.num_beams
-        assert beams is not None
+        if options.style not in self._speakers:
+            raise OptionsError(
+                f"style {options.style} needs a checkpoint of its own, and none is loaded: leave "
+                "style out, or have the service started with AUDIODIFF_CHANGES, its directory"
+            )
+        own, most = self._speakers[options.style].generation, self._most(options)
+        beams = own.num_beams if options.num_beams is None else options.num_beams
         if not 1 <= beams <= MAX_BEAMS:
             raise OptionsError(f"num_beams must be 1 to {MAX_BEAMS}, not {beams}")
         if not 1 <= options.num_captions <= beams:
@@ -255,17 +309,30 @@ class Captioner:
     def _most(self, options: GenerationOptions) -> int:
         """Tokens that a caption may have, the end of the sentence not counted."""
         most = options.max_new_tokens
-        most = self.defaults.max_new_tokens if most is None else most
+        most = self._defaults(options.style).max_new_tokens if most is None else most
         assert most is not None
         return most
 
-    def _captions(self, found: Sequences, row: int, most: int, longest: int) -> tuple[Caption, ...]:
+    def _defaults(self, style: Style) -> GenerationOptions:
+        """What holds where a request says nothing; none of it None."""
+        own = self._speakers[style].generation
+        longest = own.max_length - 2 - _LOOK_AHEAD
+        return GenerationOptions(own.num_beams, 1, min(max(longest, 1), MAX_NEW_TOKENS), style)
+
+    def _captions(
+        self,
+        found: Sequences,
+        row: int,
+        most: int,
+        longest: int,
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> tuple[Caption, ...]:
         """Of each sentence the first ``most`` tokens; one of ``longest`` tokens goes on unseen."""
         tokens, lengths = found.tokens[row], found.lengths[row].tolist()
         kept = [min(most, length - 1 - (length == longest)) for length in lengths]
         heads = [each[: 1 + n] for each, n in zip(tokens, kept, strict=True)]  # the forced one too
         texts, begun = (
-            self.tokenizer.batch_decode(each, skip_special_tokens=True) for each in (tokens, heads)
+            tokenizer.batch_decode(each, skip_special_tokens=True) for each in (tokens, heads)
         )
         return tuple(
             Caption(_whole_words(head, text), round(score, 4), length, n < length - 1)
@@ -299,6 +366,12 @@ class Captioner:
             )
             for t, value in enumerate(values)
         )
+
+
+def _said(found: Sequences, row: int, tokenizer: PreTrainedTokenizerFast) -> tuple[Change, ...]:
+    """What all of the best sentence says has changed, however short the caption is cut."""
+    [sentence] = tokenizer.batch_decode(found.tokens[row, :1], skip_special_tokens=True)
+    return said(sentence, found.scores[row, 0].item())
 
 
 def _whole_words(head: str, text: str) -> str:

@@ -210,6 +210,7 @@ class Engine:
                     for name, file in files.items()
                 )
             )
+        self.captioner.check(options, sum(clip.source.duration_s for clip in clips))
         queued = time.monotonic()
         future = self._batcher.submit(
             Job(tuple(clips), options, both, queued),
@@ -222,8 +223,7 @@ class Engine:
         return Answer(
             {field: clip.source for field, clip in zip(files, clips, strict=True)},
             work.descriptions,
-            self.captioner.name,
-            self.captioner.revision,
+            *self.captioner.styles[options.style],
             {
                 "decode": queued - began,
                 "queue": work.queue_s,
@@ -259,6 +259,11 @@ class Engine:
         self, files: Mapping[str, BinaryIO], options: GenerationOptions
     ) -> Comparison:
         """Say what is heard when in two long recordings, and in which alone; as ``timeline``."""
+        if options.style != "rest":
+            raise OptionsError(
+                f"style {options.style} is for clips of at most "
+                f"{self._settings.max_audio_seconds:g} s: send shorter ones, or leave style out"
+            )
         timelines = {}
         for name, file in files.items():
             try:

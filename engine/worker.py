@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -16,7 +16,7 @@ from engine.errors import DeviceFailed
 from engine.observer import Observer
 from engine.stream import HeardWindow
 from model.audio import Decode, DecodeLimits
-from model.types import Description, Encoded, GenerationOptions, Sound, SourceInfo, Waveform
+from model.types import Description, Encoded, GenerationOptions, Sound, SourceInfo, Style, Waveform
 
 T = TypeVar("T")
 
@@ -35,9 +35,14 @@ class AnyCaptioner(Protocol):
     """The kinds of sound that it knows apart; none without an event head."""
     defaults: GenerationOptions
     """What holds where a request says nothing; none of it None."""
+    styles: Mapping[Style, tuple[str, str]]
+    """In which a difference can be told, and by what: a checkpoint's name and revision."""
 
-    def check(self, options: GenerationOptions) -> None:
-        """Raise OptionsError if the options cannot be met; thread-safe."""
+    def check(self, options: GenerationOptions, seconds: float = 0.0) -> None:
+        """Raise OptionsError if the options cannot be met; thread-safe.
+
+        ``seconds`` is how long the clips of a difference last together.
+        """
 
     def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode) -> Waveform:
         """Decode one file by ``decode``; thread-safe; raises AudioError."""

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 
 from model.adapters import ADAPTERS
-from model.config import CaptionerConfig
+from model.config import CaptionerConfig, ConcentratedConfig
 from model.contracts import (
     Adapter,
     Compilable,
@@ -24,12 +22,15 @@ from model.contracts import (
     DiffBlock,
     Encoder,
     EventHead,
+    LevelMeter,
     Parts,
 )
 from model.decoders import DECODERS
 from model.difference import DIFFERENCES
 from model.encoders import ENCODERS
+from model.errors import CheckpointError
 from model.events import Events
+from model.levels import Levels
 from model.types import Difference, Encoded
 
 ROUNDING = 1e-2
@@ -51,37 +52,43 @@ def build(config: CaptionerConfig) -> Parts:
         width=events.width if events else adapter.width, **config.difference.keywords()
     )
     decoder = DECODERS[config.decoder.name](**config.decoder.keywords())
-    return Parts(encoder, adapter, difference, decoder, events)
+    levels = None
+    if isinstance(config.difference, ConcentratedConfig) and config.difference.bands:
+        levels = Levels(
+            bands=config.difference.bands,
+            sample_rate=encoder.sample_rate,
+            frame_s=encoder.frame_s,
+        )
+    return Parts(encoder, adapter, difference, decoder, events, levels)
 
 
-class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, unused-ignore]
+class CaptionerModel(nn.Module):
     """Encoder, adapter, diff block, events and decoder (Audio Difference Learning, figure 1).
 
     In the state dict each part's weights lie under the name of its slot.
     """
 
-    config_class = CaptionerConfig
-    main_input_name = "samples"
-    config: CaptionerConfig
-
     def __init__(self, config: CaptionerConfig, parts: Parts | None = None) -> None:
         """Of the parts that ``config`` names, or of ``parts``, which it then says nothing about."""
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         parts = parts or build(config)
         self.encoder: Encoder = parts.encoder
         self.adapter: Adapter = parts.adapter
         self.difference: DiffBlock = parts.difference
         self.events: EventHead | None = parts.events
         self.decoder: Decoder = parts.decoder
-        self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
+        self.levels: LevelMeter | None = parts.levels
 
     @property
     def dtype(self) -> torch.dtype:
         """What memory comes in; an encoder's norms may be more precise."""
         return next(self.decoder.parameters()).dtype
 
-    def _init_weights(self, module: Any) -> None:
-        """Every part initializes itself when it is built."""
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.decoder.parameters()).device
 
     def compile_with(self, compile: Compile) -> None:  # noqa: A002
         """Have compiled what gains by it: for inference, and for good."""
@@ -89,40 +96,62 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             if isinstance(part, Compilable):
                 part.compile_with(compile)
 
+    def hear_as(self, other: CaptionerModel) -> None:
+        """Share the other's encoder, adapter and event head; it then hears levels if this does.
+
+        Raises:
+            CheckpointError: they are not the same as this one's.
+        """
+        for name in ("encoder", "adapter", "events"):
+            own, theirs = getattr(self, name), getattr(other, name)
+            if not _equal(own, theirs):
+                raise CheckpointError(
+                    f"the {name} of both checkpoints must be the same: export the one for changes "
+                    "with --share and the other"
+                )
+            setattr(self, name, theirs)
+        other.levels = other.levels or self.levels
+
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""
-        return self._hear(self.encoder(samples, lengths))
+        return self._levelled(self._hear(self.encoder(samples, lengths)), samples, lengths)
 
     def encode_clips(self, clips: Sequence[Tensor]) -> list[Encoded]:
         """Waveforms [S] -> for each what ``encode`` says of it, unpadded."""
-        return [self._hear(Encoded.of(frames)) for frames in self.encoder.encode(clips)]
+        return [
+            self._levelled(
+                self._hear(Encoded.of(frames)),
+                clip[None],
+                torch.tensor([len(clip)]).to(clip.device),
+            )
+            for clip, frames in zip(clips, self.encoder.encode(clips), strict=True)
+        ]
 
     def _hear(self, encoded: Encoded) -> Encoded:
         adapted = self.adapter(encoded)
         return self.events.hear(adapted) if self.events else adapted
+
+    def _levelled(self, encoded: Encoded, samples: Tensor, lengths: Tensor) -> Encoded:
+        if self.levels is None or encoded.levels is not None:
+            return encoded
+        levels = self.levels(samples, lengths, encoded.frames.shape[1])
+        return replace(encoded, levels=levels.to(encoded.frames.dtype))
 
     def compare(self, clips: Encoded, references: Encoded, rows: Tensor) -> Difference:
         """What each clip has that its reference has not; a clip without one passes untouched.
 
         ``rows`` [R] names, for each of the R references, the clip of the B it belongs to.
         """
-        inputs = Encoded(clips.frames[rows], clips.mask[rows])
+        inputs = clips.take(rows)
         part = self.difference(inputs, references)
-        longest = max(clips.frames.shape[1], part.memory.shape[1])
-
-        def place(whole: Tensor, piece: Tensor) -> Tensor:
-            fill = [0, 0] * (whole.ndim - 2)
-            whole = F.pad(whole, (*fill, 0, longest - whole.shape[1]))
-            piece = F.pad(piece, (*fill, 0, longest - piece.shape[1]))
-            return whole.index_copy(0, rows, piece.to(whole.dtype))
-
-        left = Difference(
-            place(clips.frames, part.memory),
-            place(clips.mask, part.mask),
-            None if part.kept is None else place(torch.ones_like(clips.frames[..., 0]), part.kept),
-        )
+        ones = torch.ones_like(clips.frames[..., 0])
+        whole = Difference(clips.frames, clips.mask, None if part.kept is None else ones)
         if self.events is None:
-            return left
+            return _placed(whole, part, rows)
+        if self.difference.makes_memory:
+            alone = self.events(whole, clips.mask.new_zeros(len(clips.mask)))
+            return _placed(replace(alone, kept=None, events=None), part, rows)
+        left = _placed(whole, part, rows)
         # Of a loud sound the attention leaves some even where a clip is its own reference.
         same = rows[_same(inputs, references)]
         left = replace(left, memory=left.memory.index_fill(0, same, 0.0))
@@ -149,6 +178,31 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
             else clips.take([])  # torch.stft takes no batch of none
         )
         return self.decoder(self.compare(clips, references, reference_rows), tokens)
+
+
+def _equal(one: nn.Module | None, other: nn.Module | None) -> bool:
+    """Whether two parts are of the same class and weights."""
+    if type(one) is not type(other):
+        return False
+    ours, theirs = ({} if part is None else part.state_dict() for part in (one, other))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def _placed(whole: Difference, part: Difference, rows: Tensor) -> Difference:
+    """``whole``, of B clips, but that the R clips that ``rows`` name are those of ``part``."""
+    longest = max(whole.memory.shape[1], part.memory.shape[1])
+
+    def place(ours: Tensor, theirs: Tensor) -> Tensor:
+        fill = [0, 0] * (ours.ndim - 2)
+        ours = F.pad(ours, (*fill, 0, longest - ours.shape[1]))
+        theirs = F.pad(theirs, (*fill, 0, longest - theirs.shape[1]))
+        return ours.index_copy(0, rows, theirs.to(ours.dtype))
+
+    return Difference(
+        place(whole.memory, part.memory),
+        place(whole.mask, part.mask),
+        None if whole.kept is None or part.kept is None else place(whole.kept, part.kept),
+    )
 
 
 def _same(clips: Encoded, others: Encoded) -> Tensor:

@@ -2,16 +2,18 @@
 
 ``config.json``, ``model.safetensors``, the tokenizer's files, ``generation_config.json`` and
 ``README.md``, the model card. No pickle. Where ``config.json`` says so, some of the weights are
-others', and lie in a file of their own once they were fetched.
+others', and lie in a file of their own once they were fetched, or in another checkpoint's
+directory beside this one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -21,10 +23,11 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from model.config import CaptionerConfig, FetchedConfig
+from model.config import CaptionerConfig, FetchedConfig, SharedConfig
 from model.contracts import Encoder
 from model.errors import CheckpointError
 
+C = TypeVar("C", FetchedConfig, SharedConfig)
 WEIGHTS = "model.safetensors"
 FILES = (
     "config.json",
@@ -74,25 +77,14 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
             )
     try:
         config = CaptionerConfig.from_pretrained(path, local_files_only=True)
-        model, report = cast(Any, CaptionerModel).from_pretrained(
-            None,
-            config=config,
-            state_dict=read_weights(path, config.fetched),
-            dtype=dtype,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # they are in the report, and refused below
-            output_loading_info=True,
-        )
+        model = _filled(config, read_weights(path, config.fetched, config.shared), dtype)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
         generation = GenerationConfig.from_pretrained(path, local_files_only=True)
         card = read_card(path / "README.md")
     except (
-        OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError, yaml.YAMLError
+        OSError, ValueError, TypeError, KeyError, SafetensorError, yaml.YAMLError
     ) as error:  # fmt: skip
         raise CheckpointError(f"the checkpoint in {path} cannot be read: {error}") from error
-    wrong = {kind: sorted(map(str, report[kind])) for kind in report if report[kind]}
-    if wrong:
-        raise CheckpointError(f"the weights in {path} do not fit its config.json: {wrong}")
     unset = [key for key, kind in _SEARCH.items() if not isinstance(getattr(generation, key), kind)]
     if unset:
         raise CheckpointError(f"generation_config.json in {path} must set {', '.join(unset)}")
@@ -100,14 +92,59 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
     return Checkpoint(title, revision(path), card, model.eval(), tokenizer, generation)
 
 
-def read_weights(path: Path, fetched: FetchedConfig | None) -> dict[str, Tensor]:
-    """The checkpoint's own weights, and those that were fetched.
+def _filled(
+    config: CaptionerConfig, weights: Mapping[str, Tensor], dtype: torch.dtype
+) -> CaptionerModel:
+    """A model with these weights, cast to ``dtype``.
 
     Raises:
-        CheckpointError: they are not fetched yet, or the file holds others.
+        ValueError: they are not the weights of such a model.
+    """
+    model = CaptionerModel(config)  # on torch's meta device it would import all of its compiler
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    wrong = {
+        "missing": shapes.keys() - weights.keys(),
+        "unknown": weights.keys() - shapes.keys(),
+        "of another shape": {
+            key for key in shapes.keys() & weights.keys() if weights[key].shape != shapes[key]
+        },
+    }
+    if any(wrong.values()):
+        found = "; ".join(
+            f"{kind}: {', '.join(sorted(keys))}" for kind, keys in wrong.items() if keys
+        )
+        raise ValueError(f"the weights do not fit config.json: {found}")
+    precise = tuple(f"encoder.{name}" for name in model.encoder.precise)
+
+    def cast(key: str, value: Tensor) -> Tensor:
+        if not value.is_floating_point():
+            return value
+        return value.to(torch.float32 if key.startswith(precise) else dtype)
+
+    model.load_state_dict({key: cast(key, value) for key, value in weights.items()}, assign=True)
+    return model
+
+
+def read_weights(
+    path: Path, fetched: FetchedConfig | None, shared: SharedConfig | None = None
+) -> dict[str, Tensor]:
+    """The checkpoint's own weights, and those that were fetched or are shared.
+
+    Raises:
+        CheckpointError: they are not fetched yet, the file holds others, or there is no checkpoint
+            to share with.
         OSError, SafetensorError: a file cannot be read.
     """
     weights = load_file(path / WEIGHTS)
+    if shared is not None:
+        theirs = _shared_weights(path, shared)
+        if not theirs.is_file():
+            raise CheckpointError(
+                f"{path} shares weights with the checkpoint {shared.checkpoint}: put its directory "
+                "beside this one"
+            )
+        others = load_file(theirs)
+        weights |= {key: value for key, value in others.items() if shared.holds(key)}
     if fetched is None:
         return weights
     file = path / fetched.file
@@ -128,11 +165,24 @@ def read_fetched(path: Path) -> FetchedConfig | None:
     Raises:
         CheckpointError: it has no ``config.json``, or one that cannot be read.
     """
+    return _section(path, "fetched", FetchedConfig)
+
+
+def read_shared(path: Path) -> SharedConfig | None:
+    """What of a checkpoint directory's weights is another's; raises as ``read_fetched``."""
+    return _section(path, "shared", SharedConfig)
+
+
+def _section(path: Path, name: str, kind: type[C]) -> C | None:
     try:
-        section = json.loads((path / "config.json").read_text(encoding="utf-8")).get("fetched")
-        return None if section is None else FetchedConfig(**section)
+        section = json.loads((path / "config.json").read_text(encoding="utf-8")).get(name)
+        return None if section is None else kind(**section)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
+
+
+def _shared_weights(path: Path, shared: SharedConfig) -> Path:
+    return path.resolve().parent / shared.checkpoint / WEIGHTS
 
 
 def baseline_search(max_length: int, **changed: int) -> GenerationConfig:
@@ -156,16 +206,18 @@ def save(
 ) -> None:
     """Write a checkpoint directory, the weights in the model's precision.
 
-    Its card is not written, nor are the weights that users fetch.
+    Its card is not written, nor are the weights that users fetch or that are shared.
     """
     path.mkdir(parents=True, exist_ok=True)
-    fetched = model.config.fetched
+    elsewhere = [one for one in (model.config.fetched, model.config.shared) if one is not None]
     own = {
-        key: value
+        key: value.contiguous()
         for key, value in model.state_dict().items()
-        if fetched is None or not fetched.holds(key)
+        if not any(one.holds(key) for one in elsewhere)
     }
-    model.save_pretrained(path, state_dict=own)
+    model.config.architectures, model.config.dtype = [type(model).__name__], model.dtype
+    model.config.save_pretrained(path)
+    save_file(own, path / WEIGHTS, metadata={"format": "pt"})
     tokenizer.save_pretrained(path)
     generation.save_pretrained(path)
 
@@ -203,6 +255,8 @@ def revision(path: Path) -> str:
     fetched = read_fetched(path)
     for name in FILES if fetched is None else (*FILES, fetched.file):
         digest.update((path / name).read_bytes())
+    if shared := read_shared(path):
+        digest.update(_shared_weights(path, shared).read_bytes())
     return digest.hexdigest()[:12]
 
 

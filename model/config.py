@@ -101,6 +101,22 @@ class SubtractionConfig(Strict):
     name: Literal["subtraction"] = "subtraction"
 
 
+class ConcentratedConfig(Strict):
+    """Takeuchi et al., DCASE 2023: a transformer encoder over the frames of both clips."""
+
+    name: Literal["concentrated"] = "concentrated"
+    memory: int = 768
+    """Features of what it makes: the decoder's width."""
+    layers: int = 1
+    heads: int = 4
+    ffn: int = 512
+    dropout: float = 0.1
+    concentrated: bool = True
+    """Frames attend to the other clip's alone; False: to both clips'."""
+    bands: int = 0
+    """In so many bands the level of each frame is heard beside it; 0: an encoder hears levels."""
+
+
 class BartDecoderConfig(Strict):
     """BART's decoder; its encoder keeps only the positions and the layer norm."""
 
@@ -147,12 +163,27 @@ class FetchedConfig(Strict):
         return key.startswith(self.keys)
 
 
+class SharedConfig(Strict):
+    """Weights that are another checkpoint's, which lies beside this one."""
+
+    checkpoint: str = Field(pattern=r"^[\w-]+$")
+    """The name of its directory."""
+    keys: tuple[str, ...]
+    """What the names of these weights begin with, here and there."""
+
+    def holds(self, key: str) -> bool:
+        """Whether the weight of this name is one of them."""
+        return key.startswith(self.keys)
+
+
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
     Cnn14Config | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
 ]
 AdapterConfig = Annotated[LinearAdapterConfig | NoAdapterConfig, Field(discriminator="name")]
-DifferenceConfig = Annotated[MaskingConfig | SubtractionConfig, Field(discriminator="name")]
+DifferenceConfig = Annotated[
+    MaskingConfig | SubtractionConfig | ConcentratedConfig, Field(discriminator="name")
+]
 DecoderConfig = BartDecoderConfig
 
 
@@ -171,7 +202,8 @@ class SectionsConfig(PartsConfig):
     """All that ``config.json`` says of ours: the parts, and whose weights are elsewhere."""
 
     fetched: FetchedConfig | None = None
-    """None: the checkpoint is whole."""
+    shared: SharedConfig | None = None
+    """Neither: the checkpoint is whole."""
 
 
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -189,6 +221,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     events: EventsConfig | None
     decoder: DecoderConfig
     fetched: FetchedConfig | None
+    shared: SharedConfig | None
 
     def __init__(self, **kwargs: Any) -> None:
         """Parts as configurations or as plain values; those left out take their defaults.

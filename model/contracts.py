@@ -62,6 +62,8 @@ class Encoder(Part, Protocol):
     """Seconds of sound per frame."""
     min_samples: int
     """The shortest clip that gives a frame."""
+    precise: tuple[str, ...]
+    """What the names of those weights begin with that stay in float32 in half precision."""
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D]; for training."""
@@ -93,6 +95,10 @@ class Adapter(Part, Protocol):
 
 class DiffBlock(Part, Protocol):
     """What the input has and the reference has not. A clip without a reference does not pass it."""
+
+    makes_memory: bool
+    """Whether what it returns is the decoder's memory also where there is an event head; else it
+    is what is left of the input, of which the event head makes the memory."""
 
     def forward(self, input: Encoded, reference: Encoded) -> Difference:  # noqa: A002
         """[B, T, D] and [B, R, D] -> the decoder's memory, of any length."""
@@ -132,6 +138,17 @@ class Decoder(Part, Protocol):
     def __call__(self, difference: Difference, tokens: Tensor) -> Tensor: ...  # noqa: D102
 
 
+class LevelMeter(Part, Protocol):
+    """Where there is one: how loud a clip's frames are."""
+
+    bands: int
+
+    def forward(self, samples: Tensor, lengths: Tensor, frames: int) -> Tensor:
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, bands], T = ``frames``."""
+
+    def __call__(self, samples: Tensor, lengths: Tensor, frames: int) -> Tensor: ...  # noqa: D102
+
+
 class EventHead(Part, Protocol):
     """Where there is one: the kinds of sound in frames, and in what is left of them."""
 
@@ -159,3 +176,4 @@ class Parts:
     difference: DiffBlock
     decoder: Decoder
     events: EventHead | None = None
+    levels: LevelMeter | None = None

@@ -6,6 +6,7 @@ Shapes: B clips, T frames, D features of a frame, K kinds, M features of the dec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -56,7 +57,7 @@ class Events(nn.Module):
     def hear(self, encoded: Encoded) -> Encoded:
         """Frames [B, T, D] -> [B, T, D + K]: beside them the square roots of probabilities."""
         roots = self.head(encoded.frames).sigmoid().sqrt() * encoded.mask[:, :, None]
-        return Encoded(torch.cat([encoded.frames, roots], dim=2), encoded.mask)
+        return replace(encoded, frames=torch.cat([encoded.frames, roots], dim=2))
 
     def forward(self, difference: Difference, compared: Tensor) -> Difference:
         """[B, T, D + K] -> memory [B, T, M], events [B, T, K]; ``compared`` [B] bool.

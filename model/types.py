@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # what only knows options and limits, as --help does, need not wait for torch
     from torch import Tensor
@@ -49,18 +49,32 @@ class Encoded:
     """[B, T, D]."""
     mask: Tensor
     """[B, T] bool."""
+    levels: Tensor | None = None
+    """[B, T, bands], how loud the clips were before an encoder evened that out; None where nothing
+    asks for it."""
 
     def split(self) -> list[Encoded]:
         """The B clips one by one, each without its padding: ``frames`` [1, T_b, D]."""
         lengths = self.mask.sum(dim=1).tolist()
         return [
-            Encoded(self.frames[b : b + 1, :length], self.mask[b : b + 1, :length])
+            Encoded(
+                self.frames[b : b + 1, :length],
+                self.mask[b : b + 1, :length],
+                None if self.levels is None else self.levels[b : b + 1, :length],
+            )
             for b, length in enumerate(lengths)
         ]
 
-    def take(self, rows: Sequence[int]) -> Encoded:
+    def take(self, rows: Sequence[int] | Tensor) -> Encoded:
         """The clips of these rows."""
-        return Encoded(self.frames[list(rows)], self.mask[list(rows)])
+        index = list(rows) if isinstance(rows, Sequence) else rows
+        levels = None if self.levels is None else self.levels[index]
+        return Encoded(self.frames[index], self.mask[index], levels)
+
+    def clone(self) -> Encoded:
+        """The same in memory of its own."""
+        levels = None if self.levels is None else self.levels.clone()
+        return Encoded(self.frames.clone(), self.mask.clone(), levels)
 
     @staticmethod
     def of(frames: Tensor) -> Encoded:
@@ -74,9 +88,11 @@ class Encoded:
 
         frames = [clip.frames[0] for clip in clips]
         masks = [clip.mask[0] for clip in clips]
+        levels = [clip.levels[0] for clip in clips if clip.levels is not None]
         return Encoded(
             pad_sequence(frames, batch_first=True),
             pad_sequence(masks, batch_first=True),
+            pad_sequence(levels, batch_first=True) if len(levels) == len(clips) else None,
         )
 
 
@@ -96,6 +112,11 @@ class Difference:
 
 MAX_BEAMS = 8
 MAX_NEW_TOKENS = 100
+Style = Literal["rest", "changes"]
+"""How a difference is told: what the input has and the reference has not, or what has changed
+from the reference to the input."""
+Operation = Literal["add", "remove", "louder", "quieter", "change", "earlier", "later"]
+"""What makes the input of the reference."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +129,8 @@ class GenerationOptions:
     """1 to ``num_beams``: alternatives, best first."""
     max_new_tokens: int | None = None
     """1 to ``MAX_NEW_TOKENS``: a longer sentence is cut, at a whole word."""
+    style: Style = "rest"
+    """Of a difference."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +178,17 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How a sound of the input is another than in the reference."""
+
+    operation: Operation
+    sound: str
+    """As the caption calls it, without its article."""
+    confidence: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True)
 class Segment:
     """How much of one encoder frame of the input is new against the reference."""
 
@@ -176,6 +210,8 @@ class Description:
     """What is heard, or new, best first; empty for a model without an event head."""
     shared: tuple[Sound, ...] | None = None
     """What input and reference both have; None for a plain caption."""
+    changes: tuple[Change, ...] | None = None
+    """What the best caption says has changed; None in another style."""
 
     @property
     def best(self) -> Caption:

@@ -49,6 +49,24 @@ DIFFERENCE: dict[str, object] = {
     },
 }
 
+CHANGES: dict[str, object] = {
+    **{key: value for key, value in DIFFERENCE.items() if key != "reverse"},
+    "caption": "a dog is added and the rain is quieter",
+    "model": {"name": "changes", "revision": "7b20d4"},
+    "changes": [
+        {"operation": "add", "sound": "dog", "confidence": 0.73},
+        {"operation": "quieter", "sound": "rain", "confidence": 0.73},
+    ],
+}
+"""A difference in style changes."""
+
+
+class Several(dict[str, dict[str, object]]):
+    """Of one route, by their names."""
+
+
+DIFFERENCES = Several(rest={"value": DIFFERENCE}, changes={"value": CHANGES})
+
 TIMELINE: dict[str, object] = {
     "id": "9f2c7d1e8a",
     "entries": [
@@ -81,6 +99,7 @@ INFO: dict[str, object] = {
     "dtype": "float32",
     "sample_rate": 16000,
     "frame_s": 0.64,
+    "styles": {"rest": _MODEL, "changes": {"name": "changes", "revision": "7b20d4"}},
     "limits": {
         "max_upload_mb": 25,
         "max_audio_seconds": 60,

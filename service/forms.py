@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,7 +17,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 from starlette.datastructures import UploadFile
 
-from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions
+from model.types import MAX_BEAMS, MAX_NEW_TOKENS, GenerationOptions, Style
 
 
 def _is_file(value: object) -> UploadFile:
@@ -113,6 +114,17 @@ class DifferenceForm(ClipForm):
     input: AudioFile = Field(description="The clip that is described.")
     reference: AudioFile = Field(description="The clip whose sounds are left out.")
     both: bool = Field(False, description="Whether to answer the other direction too.")
+    style: Style = Field(
+        "rest",
+        description="`rest`: what the input has and the reference has not. `changes`: what has "
+        "changed from the reference to the input (added, removed, louder, quieter, different, "
+        "earlier, later), with `changes` in the answer; clips only, not long recordings.",
+    )
+
+    @property
+    def options(self) -> GenerationOptions:
+        """The options as the model takes them."""
+        return replace(super().options, style=self.style)
 
 
 class TimelineForm(Form):

@@ -65,6 +65,9 @@ class Metrics:
         self._audio_seconds = Counter(
             "audio_seconds", "Seconds of audio described.", ["endpoint"], prefix, registry=registry
         )
+        self._differences = Counter(
+            "differences", "Differences told.", ["style"], prefix, registry=registry
+        )
         self._tokens = Counter(
             "generated_tokens", "Tokens generated.", (), prefix, registry=registry
         )
@@ -195,6 +198,8 @@ class Metrics:
         elif record.problem and record.endpoint in INFERENCE:
             self._rejections.labels(record.problem).inc()
         elif record.audio_s:
+            if record.style is not None:
+                self._differences.labels(record.style).inc()
             self._audio_seconds.labels(record.endpoint).inc(record.audio_s)
 
     def exposition(self) -> bytes:

@@ -32,6 +32,8 @@ class Record:
     stages: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds."""
     audio_s: float = 0.0
+    style: str | None = None
+    """Of a difference."""
     batch_size: int | None = None
 
     @property

@@ -57,7 +57,7 @@ def add_routes(app: FastAPI, settings: Settings, defaults: GenerationOptions) ->
     )(caption)
     inference.post(
         "/difference",
-        responses=_answers(examples.DIFFERENCE, [*refusals, NoRoom]),
+        responses=_answers(examples.DIFFERENCES, [*refusals, NoRoom]),
         openapi_extra=_body(DifferenceForm, defaults),
         response_model_exclude_unset=True,
     )(difference)
@@ -108,6 +108,9 @@ async def difference(
     """Say what is heard in `input` and not in `reference`; with `both`, the reverse too.
 
     `curl -F input=@now.wav -F reference=@before.wav localhost:8000/difference`
+
+    With `style=changes` the caption says instead what has changed from `reference` to `input`
+    ("a dog is added and the rain is quieter"), and `changes` lists it.
 
     Recordings longer than a clip may be, or larger, are compared by their timelines: the answer is
     both of them, and of each what is heard at no time of the other.
@@ -198,6 +201,7 @@ async def _answer(request: Request, kind: type[ClipForm], *fields: str) -> dict[
             return await _compare(request, form)
     record.stages.update(answer.stages)
     record.batch_size = answer.batch_size
+    record.style = form.style if isinstance(form, DifferenceForm) else None
     record.audio_s = sum(source.duration_s for source in answer.sources.values())
     times = {**answer.stages, "total": record.seconds}
     timing = {stage: round(seconds * 1000, 3) for stage, seconds in times.items()}
@@ -214,8 +218,11 @@ def _answers(
 
     ``also`` are the same in other media types.
     """
-    examples = {media_type: example, **also}
-    content = {kind: {"example": one} for kind, one in examples.items()}
+    shown = {media_type: example, **also}
+    content = {
+        kind: {"examples": one} if isinstance(one, examples.Several) else {"example": one}
+        for kind, one in shown.items()
+    }
     success = {"description": "Success", "content": content}
     return {200: success, **problems.responses(refusals)}
 
@@ -264,6 +271,10 @@ async def info(request: Request) -> schemas.Info:
         dtype=dtype_name(captioner.dtype),
         sample_rate=captioner.sample_rate,
         frame_s=captioner.frame_s,
+        styles={
+            style: schemas.Model(name=name, revision=revision)
+            for style, (name, revision) in captioner.styles.items()
+        },
         limits=schemas.InfoLimits(
             **{name: getattr(settings, name) for name in schemas.InfoLimits.model_fields}
         ),

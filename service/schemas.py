@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from model.types import Operation
+
 
 class Alternative(BaseModel):
     """A further caption."""
@@ -86,10 +88,25 @@ class Captioned(Alternative):
     )
 
 
+class Change(BaseModel):
+    """How a sound is another than in the reference."""
+
+    operation: Operation = Field(description="What makes the input of the reference.")
+    sound: str = Field(description="As the caption calls it; `everything` is all that is heard.")
+    confidence: float = Field(
+        description="In [0, 1]: the geometric mean of the probabilities of the sentence's tokens."
+    )
+
+
 class Direction(Captioned):
-    """What one clip has and the other has not."""
+    """What one clip has and the other has not; in style `changes`, how one becomes the other."""
 
     timeline: list[Frame]
+    changes: list[Change] | None = Field(
+        None,
+        description="What the caption says has changed, in its order; empty if nothing has. Only "
+        "in style `changes`.",
+    )
 
 
 class CaptionResponse(Captioned):
@@ -214,6 +231,9 @@ class Info(BaseModel):
     dtype: str
     sample_rate: int = Field(description="Rate that clips are resampled to.")
     frame_s: float = Field(description="Seconds per encoder frame; no clip may be shorter.")
+    styles: dict[str, Model] = Field(
+        description="In which `POST /difference` can answer, and which model does."
+    )
     limits: InfoLimits
     versions: dict[str, str]
 

@@ -17,6 +17,8 @@ from engine.settings import MIB, EngineSettings, cores
 
 BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "default"
 """The checkpoint that comes with the source tree."""
+_CHANGES = BUNDLED.with_name("changes")
+"""The one beside it, which tells of changes."""
 _PREFIX = "AUDIODIFF_"
 _USUAL_PORTS = {"http": 80, "https": 443}
 
@@ -29,6 +31,11 @@ class Settings(BaseSettings):
     )
 
     model: Path = Field(BUNDLED, description="Directory of the checkpoint to serve.")
+    changes: Path | None = Field(
+        None,
+        description="Directory of the checkpoint for differences in style changes, which hears as "
+        "the served one does; beside the bundled checkpoint there is one.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -168,6 +175,13 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @property
+    def changes_dir(self) -> Path | None:
+        """Where the checkpoint for style changes lies, if there is one."""
+        if self.changes is None and self.model == BUNDLED and _CHANGES.is_dir():
+            return _CHANGES
+        return self.changes
 
     @property
     def max_upload_bytes(self) -> int:

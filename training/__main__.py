@@ -58,7 +58,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from training.train import export
 
-    export(arguments.run_dir, arguments.checkpoint, arguments.dtype)
+    export(arguments.run_dir, arguments.checkpoint, arguments.dtype, arguments.share)
 
 
 def _import_encoder(arguments: argparse.Namespace) -> None:

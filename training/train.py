@@ -13,7 +13,10 @@ import torch
 from safetensors import SafetensorError
 
 from model import checkpoint
+from model.captioner import CaptionerModel
+from model.config import SharedConfig
 from model.encoders import EfficientAt
+from model.errors import CheckpointError
 from model.published import efficientat
 from training.datasets.errors import DataError
 from training.fit import fit
@@ -21,6 +24,8 @@ from training.recipes import RECIPES
 from training.recipes.recipe import Data
 
 FINAL = "final"
+SHAREABLE = ("encoder.", "adapter.", "events.")
+"""What begin the names of the weights of a part that two checkpoints may have in common."""
 FULL = 64 << 20
 """Bytes left on a disk that are too few for a checkpoint."""
 
@@ -42,15 +47,36 @@ def train(*, recipe: str, data: Data, output: Path, scale: str = "full", seed: i
         checkpoint.save(output / FINAL, plan.model, plan.tokenizer, plan.generation)
 
 
-def export(run_dir: Path, target: Path, dtype: str) -> None:
+def export(run_dir: Path, target: Path, dtype: str, share: Path | None = None) -> None:
     """Write a run's final checkpoint to ``target`` in the given precision; a card there stays.
 
-    Without the teacher's network, if that is its encoder: others publish it.
+    Without the teacher's network, if that is its encoder: others publish it; and without the parts
+    that are those of the checkpoint ``share``, which must lie beside ``target``.
+
+    Raises:
+        CheckpointError: one cannot be read, or they have no part in common.
     """
     final = checkpoint.load(run_dir / FINAL, getattr(torch, dtype))
     if isinstance(final.model.encoder, EfficientAt):
         final.model.config.fetched = efficientat.FETCHED
+    if share is not None:
+        final.model.config.shared = _in_common(final.model, share, target)
     checkpoint.save(target, final.model, final.tokenizer, final.generation)
+
+
+def _in_common(model: CaptionerModel, share: Path, target: Path) -> SharedConfig:
+    if share.resolve().parent != target.resolve().parent:
+        raise CheckpointError(f"{share} is not beside {target}: what is shared is looked for there")
+    theirs = checkpoint.read_weights(share, checkpoint.read_fetched(share))
+    keys = []
+    for slot in SHAREABLE:
+        ours = {key: value for key, value in model.state_dict().items() if key.startswith(slot)}
+        same = (key in theirs and torch.equal(value, theirs[key]) for key, value in ours.items())
+        if ours and all(same):
+            keys.append(slot)
+    if not keys:
+        raise CheckpointError(f"no part is that of {share}: it cannot be shared")
+    return SharedConfig(checkpoint=share.resolve().name, keys=tuple(keys))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from resource import getpagesize
 
@@ -22,6 +22,7 @@ from model.types import (
     GenerationOptions,
     Interval,
     Sound,
+    Style,
     Waveform,
 )
 
@@ -40,11 +41,12 @@ class Costless:
     card: dict[str, object] = {}  # noqa: RUF012
     labels = ("Dog",)
     defaults = GenerationOptions(1, 1, 60)
+    styles: Mapping[Style, tuple[str, str]] = {"rest": (name, revision)}
 
     def __init__(self) -> None:
         self.windows = 0
 
-    def check(self, options: GenerationOptions) -> None:
+    def check(self, options: GenerationOptions, seconds: float = 0.0) -> None:
         """Any will do."""
 
     def prepare(self, data: bytes, limits: DecodeLimits, decode: Decode) -> Waveform:

@@ -5,6 +5,8 @@ Shapes: B clips, T frames, D features.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from model.types import Encoded
@@ -20,4 +22,4 @@ class LinearAdapter(nn.Linear):
 
     def forward(self, encoded: Encoded) -> Encoded:  # type: ignore[override]
         """[B, T, ``inputs``] -> [B, T, ``width``]."""
-        return Encoded(super().forward(encoded.frames), encoded.mask)
+        return replace(encoded, frames=super().forward(encoded.frames))

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from model.decoders.bart_modules import Bart, Layer
 
 
 @dataclass(frozen=True)
@@ -70,27 +72,26 @@ class Weights:
         return self.lm_head(x.float()).view(clips, count, -1)
 
     @staticmethod
-    def of(bart: Any) -> Weights:
-        """Of Transformers' ``BartForConditionalGeneration`` without encoder layers, with GELU."""
-        encoder, decoder = bart.model.encoder, bart.model.decoder
+    def of(bart: Bart) -> Weights:
+        """The modules' weights, joined."""
+        words, encoder, decoder = bart.model.shared.weight, bart.model.encoder, bart.model.decoder
+        layers = cast(list[Layer], list(decoder.layers))
         return Weights(
-            bart.config.decoder_attention_heads,
-            encoder.embed_positions.weight[encoder.embed_positions.offset :],
+            bart.heads,
+            encoder.embed_positions.places,
             _Norm.of(encoder.layernorm_embedding),
             _Linear.joint(
                 *(
                     part
-                    for layer in decoder.layers
+                    for layer in layers
                     for part in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj)
                 )
             ),
-            decoder.embed_tokens.weight,
-            decoder.embed_positions.weight[decoder.embed_positions.offset :],
+            words,
+            decoder.embed_positions.places,
             _Norm.of(decoder.layernorm_embedding),
-            [_Layer.of(layer) for layer in decoder.layers],
-            _Linear(
-                bart.lm_head.weight.float().t().contiguous(), bart.final_logits_bias[0].float()
-            ),
+            [_Layer.of(layer) for layer in layers],
+            _Linear(words.float().t().contiguous(), bart.final_logits_bias[0].float()),
         )
 
 
@@ -154,8 +155,7 @@ class _Layer:
     final_norm: _Norm
 
     @staticmethod
-    def of(layer: Any) -> _Layer:
-        """Of Transformers' ``BartDecoderLayer``."""
+    def of(layer: Layer) -> _Layer:
         own, other = layer.self_attn, layer.encoder_attn
         return _Layer(
             _Linear.joint(own.q_proj, own.k_proj, own.v_proj),

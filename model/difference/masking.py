@@ -18,6 +18,8 @@ class Masking(nn.Module):
     part in the softmax.
     """
 
+    makes_memory = False
+
     def __init__(self, *, width: int) -> None:
         """``width`` is D."""
         super().__init__()

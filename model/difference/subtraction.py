@@ -17,6 +17,8 @@ class Subtraction(nn.Module):
     Beyond the reference's end nothing is subtracted; a longer reference is cut.
     """
 
+    makes_memory = False
+
     def __init__(self, *, width: int) -> None:
         """``width`` is D."""
         super().__init__()

@@ -32,9 +32,6 @@ class Cnn14(nn.Module):
     the padding, as the DCASE 2023 task 6A baseline does.
     """
 
-    # What of it stays in float32 in half precision: a few thousand numbers, all felt.
-    _keep_in_fp32_modules_strict = ("encoder.norm", "norm1", "norm2")
-
     def __init__(
         self,
         *,
@@ -58,6 +55,8 @@ class Cnn14(nn.Module):
         )
         self.time_pool = math.prod(pool[0] for pool in pools)
         self.fixed_frames = fixed_frames
+        # A few thousand numbers, all felt.
+        self.precise = ("norm", *(f"blocks.{number}.norm" for number in range(len(widths))))
         self.sample_rate = self.front_end.sample_rate
         self.width = widths[-1]
         self.frame_s = self.time_pool * self.front_end.hop / self.sample_rate

@@ -36,12 +36,15 @@ def fill(
     state: Mapping[str, Tensor],
     layout: Mapping[str, str],
     dropped: Collection[str],
+    tied: Mapping[str, str] | None = None,
 ) -> None:
     """Load published weights; ``layout`` maps their modules' names to ours.
 
+    ``tied`` are weights that they hold twice and we once: what each must be equal to.
+
     Raises:
         CheckpointError: a key is missing, unknown (in neither ``layout`` nor ``dropped``), of
-            another shape or dtype, or unequal where ours are tied; the message names it.
+            another shape or dtype, or unequal to what it is tied to; the message names it.
     """
     own = module.state_dict()
     theirs = {
@@ -50,20 +53,21 @@ def fill(
         for key in own
         if key.startswith(f"{ours}.")
     }
-    _refuse(f"{name} is missing" for name in theirs if name not in state)
-    _refuse(f"{name} is unknown" for name in state if name not in theirs and name not in dropped)
+    tied = tied or {}
+    known = {*theirs, *tied, *dropped}
+    _refuse(f"{name} is missing" for name in (*theirs, *tied) if name not in state)
+    _refuse(f"{name} is unknown" for name in state if name not in known)
     _refuse(
         f"{name} is {_kind(state[name])}, not {_kind(own[key])}"
         for name, key in theirs.items()
         if _kind(state[name]) != _kind(own[key])
     )
-    module.load_state_dict({key: state[name] for name, key in theirs.items()})
-    loaded = module.state_dict()
     _refuse(
         f"{name} differs from the weight that it is tied to"
-        for name, key in theirs.items()
-        if not torch.equal(state[name], loaded[key])
+        for name, source in tied.items()
+        if not torch.equal(state[name], state[source])
     )
+    module.load_state_dict({key: state[name] for name, key in theirs.items()})
 
 
 def _kind(tensor: Tensor) -> str:

@@ -12,7 +12,7 @@ const OPTIONS = { num_beams: 4, num_captions: 3, events: true };
 const MIB = 2 ** 20;
 
 // What the service takes; its own values come with `info`.
-const limits = { seconds: 60, megabytes: 25, longMegabytes: 4096, top: 8000 };
+const limits = { seconds: 60, megabytes: 25, longMegabytes: 4096, top: 8000, changes: false };
 const player = new Player();
 const stage = new Stage();
 const tracks = {
@@ -138,6 +138,13 @@ async function compare([a, b], how) {
     { letter: "A", kicker: "In A and not in B", said: answer },
     { letter: "B", kicker: "In B and not in A", said: answer.reverse },
   ], answer);
+  if (!limits.changes) return;
+  draw();
+  try {
+    stage.changed(await send("difference", { ...files, style: "changes" }, how));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error; // else what each has is said, and stays
+  }
 }
 
 function send(path, fields, how) {
@@ -205,11 +212,12 @@ new ResizeObserver(([{ contentRect }]) => {
 }).observe($("#desk"));
 
 try {
-  const { model, device, sample_rate, limits: theirs } = await info();
+  const { model, device, sample_rate, styles, limits: theirs } = await info();
   limits.seconds = theirs.max_audio_seconds;
   limits.megabytes = theirs.max_upload_mb;
   limits.longMegabytes = theirs.max_timeline_mb;
   limits.top = sample_rate / 2;
+  limits.changes = "changes" in styles;
   $("#model").textContent = `${model.name} on ${device}`;
   $("#limits").textContent = `It takes up to ${limits.seconds} s of audio each, ${limits.megabytes} MiB in all; ` +
     `of longer recordings, up to ${theirs.max_timeline_seconds / 3600} h, it says what is heard when.`;

@@ -87,6 +87,14 @@ export class Stage {
     this.#status.textContent = statements.map(({ kicker, said }) => `${kicker}: ${said.caption}.`).join(" ");
   }
 
+  /** How one clip becomes the other, below what each has. */
+  changed({ caption }) {
+    $(".statements", this.#answer).after(el("div", { class: "both" },
+      el("h3", { class: "kicker" }, "What changed, from B to A"),
+      el("p", { class: "lead" }, caption)));
+    this.#status.textContent += ` What changed, from B to A: ${caption}.`;
+  }
+
   /** Why there is no answer; `retry` tries again, with a key if one is asked for. */
   fail(problem, retry) {
     this.#fill("failed", []);

@@ -33,9 +33,11 @@ class Hearing(FakeCaptioner):
 
     sample_rate = RATE
 
-    def __init__(self, tells: bool = False) -> None:
+    def __init__(self, tells: bool = False, changes: bool = False) -> None:
         super().__init__()
         self._tells = tells
+        if not changes:
+            self.styles = {"rest": (self.name, self.revision)}
 
     def prepare(
         self, data: bytes, limits: audio.DecodeLimits, decode: audio.Decode = audio.decode
@@ -57,9 +59,11 @@ class Hearing(FakeCaptioner):
 
 
 @contextmanager
-def hearing(tells: bool = False, **settings: Any) -> Iterator[tuple[Hearing, str]]:
+def hearing(
+    tells: bool = False, changes: bool = False, **settings: Any
+) -> Iterator[tuple[Hearing, str]]:
     """A service in a thread: its pipeline, and its address."""
-    pipeline = Hearing(tells)
+    pipeline = Hearing(tells, changes)
     with in_thread(pipeline, **{"cache_mb": 0, **settings}) as port:
         yield pipeline, f"http://127.0.0.1:{port}"
 

@@ -196,6 +196,31 @@ def test_difference(shared: Service) -> None:
     assert sorted(shared.captioner.encoded[-1]) == [8, 9], "one batch"
 
 
+def test_changes(shared: Service) -> None:
+    body = shared.difference(clip(8, 2.0), clip(9, 1.0), style="changes", both="true").json()
+    one = {"operation": "add", "sound": "dog", "confidence": 0.7788}
+    for direction in (body, body["reverse"]):
+        assert (direction["caption"], direction["changes"]) == ("a dog is added", [one])
+    assert body["model"] == {"name": "other", "revision": "4567ef01"}
+    same = shared.difference(clip(8), clip(8), style="changes").json()
+    assert (same["caption"], same["changes"]) == ("nothing has changed", [])
+
+
+def test_no_other_style_tells_of_changes(shared: Service) -> None:
+    assert "changes" not in shared.difference(clip(8), clip(9), style="rest").json()
+    assert_problem(shared.difference(clip(8), clip(9), style="words"), 422, says="style")
+    assert_problem(shared.caption(clip(8), style="changes"), 422, says="style")
+
+
+def test_changes_are_of_clips_that_are_short_together(shared: Service) -> None:
+    assert shared.difference(clip(8, 14.0), clip(9, 15.0), style="changes").status_code == 200
+    response = shared.difference(clip(8, 17.0), clip(9, 15.0), style="changes")
+    assert_problem(response, 422, says="together")
+    long = shared.difference(clip(8, 21.0), clip(9, 1.0), style="changes")
+    assert_problem(long, 422, says="send shorter ones")
+    assert shared.difference(clip(8, 17.0), clip(9, 15.0)).status_code == 200
+
+
 def test_both_directions(shared: Service) -> None:
     body = shared.difference(clip(8), clip(9), both="true", num_captions=2).json()
     assert body["caption"] == "sound 8 without 9"
@@ -522,6 +547,10 @@ def test_info(shared: Service) -> None:
         "dtype": "float32",
         "sample_rate": 100,
         "frame_s": 0.5,
+        "styles": {
+            "rest": {"name": "fake", "revision": "0123abcd"},
+            "changes": {"name": "other", "revision": "4567ef01"},
+        },
         "limits": {
             "max_upload_mb": 1,
             "max_audio_seconds": 20,
@@ -579,6 +608,8 @@ def test_metrics_equal_what_was_sent() -> None:
         assert metric("request_seconds_count", endpoint="/caption") == 15
         assert metric("audio_seconds_total", endpoint="/caption") == 24
         assert metric("audio_seconds_total", endpoint="/difference") == 25
+        assert metric("differences_total", style="rest") == 5
+        assert metric("differences_total", style="changes") == 0
         assert metric("generated_tokens_total") == 3 * 17
         assert metric("sounds_total", label="Dog") == 17
         assert metric("sounds_total", label="Rain") == 12, "what both have is not new"

@@ -33,6 +33,7 @@ class Patches(nn.Module):
     """An encoder: each tenth of a second at 8 kHz, projected."""
 
     sample_rate, width, frame_s, min_samples = 8000, 4, 0.1, FRAME
+    precise: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +61,8 @@ class Rectify(nn.Module):
 
 class Centre(nn.Module):
     """A diff block whose memory is one frame, whatever the length: the two means apart."""
+
+    makes_memory = False
 
     def forward(self, input: Encoded, reference: Encoded) -> Difference:  # noqa: A002
         apart = mean(input.frames, input.mask) - mean(reference.frames, reference.mask)

@@ -37,7 +37,7 @@ def score(decoder: BartDecoder, difference: Difference, tokens: Tensor) -> Tenso
 
 
 def assert_equal(decoder: BartDecoder, difference: Difference, **options: Any) -> None:
-    wanted = reference.generate(decoder, difference, **options)
+    wanted = reference.generate(reference.transformers_bart(decoder), difference, **options)
     found = decoder.generate(difference, **options)
     width = max(wanted.shape[-1], found.tokens.shape[-1])
     wanted, tokens = (

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from engine.changes import changes as said
 from model import errors
 from model.audio import Decode, DecodeLimits, decode
+from model.changes import NOTHING
 from model.types import (
     Caption,
     Description,
@@ -21,12 +23,17 @@ from model.types import (
     Segment,
     Sound,
     SourceInfo,
+    Style,
     Waveform,
 )
 
 RATE = 100
 POISON, OUT_OF_MEMORY, FATAL = 666, 667, 668
 OWN_BEAMS = 4
+MOST_TOGETHER_S = 30
+"""Of two clips in style changes."""
+DOG_ADDED = "a dog is added"
+"""What has changed between any two that are not the same."""
 DOG = Sound("Dog", 0.87, (Interval(0.0, 0.5),))
 RAIN = Sound("Rain", 0.41, (Interval(0.0, 0.25), Interval(0.5, 1.0)))
 """Every clip has both; of two that are not the same, the dog is new, and the rain is shared."""
@@ -49,6 +56,10 @@ class FakeCaptioner:
     card: dict[str, object] = {"license": "none", "classes": ["dog", "rain"]}  # noqa: RUF012
     labels: tuple[str, ...] = ()
     defaults = GenerationOptions(OWN_BEAMS, 1, 60)
+    styles: Mapping[Style, tuple[str, str]] = {
+        "rest": (name, revision),
+        "changes": ("other", "4567ef01"),
+    }
 
     def __init__(self) -> None:
         self.warm = threading.Event()
@@ -61,7 +72,9 @@ class FakeCaptioner:
         self.described: list[tuple[int, GenerationOptions]] = []
         self.threads: set[str] = set()
 
-    def check(self, options: GenerationOptions) -> None:
+    def check(self, options: GenerationOptions, seconds: float = 0.0) -> None:
+        if options.style == "changes" and seconds > MOST_TOGETHER_S:
+            raise errors.OptionsError(f"together at most {MOST_TOGETHER_S} s")
         if options.num_captions > (options.num_beams or OWN_BEAMS):
             raise errors.OptionsError(f"num_captions must be at most {OWN_BEAMS}")
 
@@ -123,9 +136,13 @@ class FakeCaptioner:
         )
         if reference is None:
             return Description(captions, None, (DOG, RAIN))
+        if options.style == "changes":
+            text = NOTHING["statement"] if _number(clip) == _number(reference) else DOG_ADDED
+            captions = (replace(captions[0], text=text), *captions[1:])
+        changes = said(captions[0].text, -0.25) if options.style == "changes" else None
         timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
         new = () if _number(clip) == _number(reference) else (DOG,)
-        return Description(captions, timeline, new, (RAIN,))
+        return Description(captions, timeline, new, (RAIN,), changes)
 
 
 class StreamCaptioner(FakeCaptioner):

@@ -202,6 +202,7 @@ def exposed() -> Mapping[str, set[str]]:
     metrics.heard(["Dog"])
     for problem in (None, "queue-full", CLIENT_GONE):
         record = Record("id", endpoint="/caption", status=200, problem=problem, audio_s=1.0)
+        record.style = "rest"
         record.stages["read"] = 0.1
         metrics.request(record)
     return {

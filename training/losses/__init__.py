@@ -4,6 +4,7 @@ Arguments are those of ``samples.collate``.
 """
 
 from training.losses.captioning import Captioning, Telling
+from training.losses.disentangling import Disentangling
 from training.losses.distillation import Differing, Hearing
 
-__all__ = ["Captioning", "Differing", "Hearing", "Telling"]
+__all__ = ["Captioning", "Differing", "Disentangling", "Hearing", "Telling"]

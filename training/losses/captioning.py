@@ -48,7 +48,7 @@ class Captioning(nn.Module):
         logits = self.captioner(
             inputs, lengths, tokens, references, reference_lengths, reference_of
         )
-        return {"loss": _per_token(logits, tokens, self.captioner.decoder)}
+        return {"loss": per_token(logits, tokens, self.captioner.decoder)}
 
 
 class Telling(nn.Module):
@@ -66,10 +66,10 @@ class Telling(nn.Module):
         real = torch.arange(inputs.shape[1], device=lengths.device) < lengths[:, None]
         memory = self.events.memory(torch.zeros((), device=inputs.device), inputs, compared)
         logits = self.decoder(Difference(memory, real, None), tokens)
-        return {"loss": _per_token(logits, tokens, self.decoder)}
+        return {"loss": per_token(logits, tokens, self.decoder)}
 
 
-def _per_token(logits: Tensor, tokens: Tensor, decoder: Decoder) -> Tensor:
+def per_token(logits: Tensor, tokens: Tensor, decoder: Decoder) -> Tensor:
     """The mean over tokens [B, L], without padding, given logits [B, L, V]."""
     padding = decoder.pad_token_id
     return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from training.recipes.adc import ADC
 from training.recipes.hearing import HEARING, PUBLISHED
 from training.recipes.recipe import Recipe
 
 RECIPES: dict[str, dict[str, Recipe[Any]]] = {
     "hearing": {**HEARING},
     "published": {**PUBLISHED},
+    "adc": {**ADC},
 }
 """By the name and the scale that the command line gives."""
 

@@ -1,8 +1,8 @@
 """One batch out of samples of any kind.
 
 A sample holds what its stage learns from, by name: ``input`` and ``reference`` (None where there
-is none), each a waveform [S] or kept frames [T, D]; the ``tokens`` [L] of a caption; and targets,
-whose shape is one in the whole batch.
+is none), each a waveform [S] or kept frames [T, D]; the ``tokens`` [L] of a caption, or of several
+(``..._tokens``); and targets, whose shape is one in the whole batch.
 
 Shapes: B samples, R references, S audio samples, T frames, D features, L tokens.
 """
@@ -26,7 +26,7 @@ def collate(samples: Sequence[Sample]) -> dict[str, Tensor]:
     Returns:
         ``inputs`` [B, S] or [B, T, D], zero beyond ``lengths`` [B]; ``references`` likewise with
         ``reference_lengths`` [R], of which ``reference_of`` [R] says whose they are; ``tokens``
-        [B, L]; targets under their own name, stacked.
+        [B, L], and ``..._tokens``; targets under their own name, stacked.
     """
     batch: dict[str, Tensor] = {}
     for name in samples[0]:
@@ -41,8 +41,8 @@ def collate(samples: Sequence[Sample]) -> dict[str, Tensor]:
             batch["reference_of"] = torch.tensor(
                 [of for of, value in enumerate(values) if value is not None], dtype=torch.long
             )
-        elif name == "tokens":
-            batch["tokens"] = pad_sequence(there, batch_first=True, padding_value=PAD)
+        elif name.endswith("tokens"):
+            batch[name] = pad_sequence(there, batch_first=True, padding_value=PAD)
         else:
             batch[name] = torch.stack(there)
     return batch

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
-from model.contracts import Encoder, Parts
+from model.contracts import Encoder, LevelMeter, Parts
 from model.types import Encoded
 from training.captions.tokenizer import tokenize
 from training.captions.wording import normalize_caption
@@ -30,20 +30,28 @@ CONJUNCTION = "and"
 class KeptFrames(nn.Module):
     """Fills the encoder's slot where the encoder's frames come in, instead of waveforms."""
 
+    def __init__(self, bands: int = 0) -> None:
+        """Of each frame, the last ``bands`` features are its levels."""
+        super().__init__()
+        self.bands = bands
+
     def forward(self, frames: Tensor, lengths: Tensor) -> Encoded:
-        """[B, T, D], zero beyond ``lengths`` [B] -> the same, with its mask."""
+        """[B, T, D + bands], zero beyond ``lengths`` [B] -> the same, with its mask."""
         places = torch.arange(frames.shape[1], device=lengths.device)
-        return Encoded(frames, places < lengths[:, None])
+        width = frames.shape[2] - self.bands
+        levels = frames[:, :, width:] if self.bands else None
+        return Encoded(frames[:, :, :width], places < lengths[:, None], levels)
 
 
 def without_encoder(captioner: CaptionerModel) -> CaptionerModel:
     """The same parts, but that its encoder's frames are what it is given."""
     parts = Parts(
-        cast(Encoder, KeptFrames()),
+        cast(Encoder, KeptFrames(captioner.levels.bands if captioner.levels else 0)),
         captioner.adapter,
         captioner.difference,
         captioner.decoder,
         captioner.events,
+        captioner.levels,
     )
     return CaptionerModel(captioner.config, parts)
 
@@ -57,10 +65,18 @@ class Heard(Dataset[Sample]):
     """
 
     def __init__(
-        self, samples: Dataset[Sample], encoder: Encoder, *, visits: int, memory: int = 4096
+        self,
+        samples: Dataset[Sample],
+        encoder: Encoder,
+        *,
+        visits: int,
+        memory: int = 4096,
+        levels: LevelMeter | None = None,
     ) -> None:
+        """With ``levels``, what they say of the waveform stands behind each frame's features."""
         self.samples = samples
         self.encoder = encoder
+        self.levels = levels
         self.visits = visits
         self.memory = memory
         self._kept: dict[int, Sample] = {}
@@ -83,7 +99,12 @@ class Heard(Dataset[Sample]):
         for name in ("input", "reference"):
             samples = sample.get(name)
             if samples is not None:
-                heard[name] = self.encoder.encode([samples])[0]
+                frames = self.encoder.encode([samples])[0]
+                if self.levels:
+                    length = torch.tensor([len(samples)])
+                    levels = self.levels(samples[None], length, len(frames))
+                    frames = torch.cat([frames, levels[0]], dim=1)
+                heard[name] = frames
         return heard
 
 

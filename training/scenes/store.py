@@ -65,7 +65,7 @@ class Store:
         return len(self.recordings)
 
     def samples(self, number: int) -> Samples:
-        """[S] float32 at ``SAMPLE_RATE``."""
+        """[S] float32 at the rate that it was built with."""
         one = self.recordings[number]
         return self._data[one.start : one.start + one.size].astype(np.float32) / np.float32(32768)
 
@@ -93,20 +93,22 @@ def sound_sources(root: Path) -> list[Source]:
     ]
 
 
-def build(folder: Path, sources: Sequence[Source]) -> Store:
+def build(folder: Path, sources: Sequence[Source], sample_rate: int = SAMPLE_RATE) -> Store:
     """Decode ``sources`` into ``folder``, unless it holds these very ones already."""
-    digest = hashlib.sha256(repr([(s.name, s.labels, s.group) for s in sources]).encode())
+    rows = [(s.name, s.labels, s.group) for s in sources]
+    what = rows if sample_rate == SAMPLE_RATE else (sample_rate, rows)
+    digest = hashlib.sha256(repr(what).encode())
     stamp = folder / STAMP
     if not (stamp.is_file() and stamp.read_text() == digest.hexdigest()):
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder, sources)
+        _write(folder, sources, sample_rate)
         stamp.write_text(digest.hexdigest())
     return Store(folder)
 
 
-def _write(folder: Path, sources: Iterable[Source]) -> None:
+def _write(folder: Path, sources: Iterable[Source], sample_rate: int) -> None:
     def read(source: Source) -> tuple[Source, NDArray[np.int16]]:
-        heard = decode(source.path.read_bytes(), SAMPLE_RATE, DecodeLimits()).samples.numpy()
+        heard = decode(source.path.read_bytes(), sample_rate, DecodeLimits()).samples.numpy()
         return source, np.round(heard * 32767).astype(np.int16)
 
     rows, start = [], 0

@@ -29,7 +29,7 @@ from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, LogMel
 from model.types import Description, Encoded, GenerationOptions, Waveform
 from service.settings import BUNDLED, Settings
 from tests.support.audio import by_soundfile
-from tests.support.captioner import HearingCaptioner
+from tests.support.captioner import DOG_ADDED, HearingCaptioner
 from training.captions.tokenizer import train_tokenizer
 
 COMMANDS = ("serve", "caption", "difference", "timeline", "listen", "corpus", "fetch", "demo-clips")
@@ -238,7 +238,7 @@ def test_serve_takes_options_over_variables_over_defaults(
     assert isinstance(captioner, Watched)
     assert (settings.port, settings.max_queue, settings.max_batch_size) == (4321, 5, 32)
     assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
-    assert loaded == [(BUNDLED, "cpu", "auto", "auto", None)]
+    assert loaded == [(BUNDLED, "cpu", "auto", "auto", None, BUNDLED.with_name("changes"))]
 
 
 def test_the_model_may_come_from_the_environment(
@@ -246,7 +246,7 @@ def test_the_model_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("AUDIODIFF_MODEL", "mine")
     assert audiodiff.main(["caption", _wav(tmp_path / "clip.wav", 1)]) == 0
-    assert loaded == [(Path("mine"), "auto", "auto", "auto", None)]
+    assert loaded == [(Path("mine"), "auto", "auto", "auto", None, None)]
 
 
 def test_a_wrong_setting_is_named_before_anything_is_loaded(
@@ -262,6 +262,24 @@ def test_a_wrong_setting_is_named_before_anything_is_loaded(
     assert "--port (or AUDIODIFF_PORT)" in message
     assert "--max-queue (or AUDIODIFF_MAX_QUEUE)" in message
     assert loaded == []
+
+
+def test_changes_are_loaded_where_they_are_asked_for(
+    captioner: Watched, loaded: list[tuple[object, ...]], capsys: Capture, tmp_path: Path
+) -> None:
+    files = [_wav(tmp_path / f"{seconds}.wav", seconds) for seconds in (2, 1)]
+    assert audiodiff.main(["difference", *files]) == 0
+    assert audiodiff.main(["difference", *files, "--style", "changes"]) == 0
+    assert audiodiff.main(["difference", *files, "--style", "changes", "--model", "mine"]) == 0
+    mine = ["--style", "changes", "--model", "mine", "--changes", "other", "--json"]
+    assert audiodiff.main(["difference", *files, *mine]) == 0
+    changes = [call[-1] for call in loaded]
+    assert changes == [None, BUNDLED.with_name("changes"), None, Path("other")]
+    *lines, as_json = capsys.readouterr().out.splitlines()
+    assert lines == [f"{files[0]}: sound 2 without 1", *[f"{files[0]}: {DOG_ADDED}"] * 2]
+    [change] = json.loads(as_json)["changes"]
+    assert (change["operation"], change["sound"]) == ("add", "dog")
+    assert captioner.described[-1][1] == GenerationOptions(style="changes")
 
 
 # -- caption ----------------------------------------------------------------------------------
@@ -281,7 +299,7 @@ def test_caption_prints_a_line_per_file_in_order(
     assert {options for _, options in captioner.described} == {
         GenerationOptions(num_beams=3, max_new_tokens=9)
     }
-    assert loaded == [(Path("mine"), "cpu", "auto", "auto", None)]
+    assert loaded == [(Path("mine"), "cpu", "auto", "auto", None, None)]
 
 
 @pytest.mark.usefixtures("loaded")

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine import errors as engine_errors
 from engine.answer import Answer
 from model import errors as model_errors
-from model.types import Caption, Description, Interval, Segment, Sound, SourceInfo
+from model.types import Caption, Change, Description, Interval, Segment, Sound, SourceInfo
 from service import problems, schemas
 from service.app import create_app
 from service.logging import ConsoleFormatter, JsonFormatter
@@ -86,9 +86,11 @@ def test_each_route_has_a_worked_example_that_fits_its_schema(app: FastAPI) -> N
     assert set(document["paths"]) == {*kinds, "/metrics"}
     for path, kind in kinds.items():
         (operation,) = document["paths"][path].values()
-        example = operation["responses"]["200"]["content"]["application/json"]["example"]
-        assert kind.model_validate(example, strict=True, extra="forbid")
-        assert set(example) == set(kind.model_fields)
+        content = operation["responses"]["200"]["content"]["application/json"]
+        several = content.get("examples", {"one": {"value": content.get("example")}})
+        worked = [example["value"] for example in several.values()]
+        assert all(kind.model_validate(it, strict=True, extra="forbid") for it in worked)
+        assert set().union(*worked) == set(kind.model_fields)
     metrics = document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
     assert metrics["text/plain"]["example"].startswith("audiodiff_requests_total{")
 
@@ -123,7 +125,7 @@ def test_the_body_is_described_though_the_route_reads_it_itself(app: FastAPI) ->
 
 def test_the_document_says_the_default_of_each_option(app: FastAPI) -> None:
     """Swagger's form sends the least value of a field that has no default."""
-    for path, more in (("/caption", {}), ("/difference", {"both": False})):
+    for path, more in (("/caption", {}), ("/difference", {"both": False, "style": "rest"})):
         body = app.openapi()["paths"][path]["post"]["requestBody"]
         schema = body["content"]["multipart/form-data"]["schema"]
         defaults = {name: it["default"] for name, it in schema["properties"].items()
@@ -150,7 +152,8 @@ def test_an_answer_has_each_field_of_its_response() -> None:
     captions = (Caption("a dog", -0.5, 3), Caption("a cat", -0.75, 3))
     sounds = (Sound("Dog", 0.5, (Interval(0.0, 0.5),)),)
     said = Description(captions, None, sounds)
-    heard = Description(captions, (Segment(0.0, 0.5, None),), sounds, sounds)
+    changes = (Change("add", "dog", 0.5),)
+    heard = Description(captions, (Segment(0.0, 0.5, None),), sounds, sounds, changes)
     of_the_request = {"id": "1", "timing_ms": dict.fromkeys(schemas.Timing.model_fields, 1.0)}
     for kind, sources, descriptions in (
         (schemas.CaptionResponse, {"file": source}, [said]),
@@ -175,7 +178,7 @@ def test_every_metric_of_the_contract_is_exposed(app: FastAPI) -> None:
     contract = (
         "requests request_seconds stage_seconds batch_size batch_padding_ratio queue_depth "
         "queue_audio_seconds audio_seconds generated_tokens rejections cancelled cache_hits "
-        "cache_misses sounds model_info model_ready device_memory_bytes decoders_ready"
+        "cache_misses differences sounds model_info model_ready device_memory_bytes decoders_ready"
     )
     assert {f"audiodiff_{name}" for name in contract.split()} <= set(families)
     assert "process_resident_memory_bytes" in families

@@ -11,6 +11,7 @@ from service.settings import Settings, misspelt
 
 # The HTTP contract's list, with its defaults.
 DEFAULTS = {
+    "changes": None,
     "device": "auto",
     "dtype": "auto",
     "runtime": "auto",  # beyond the contract

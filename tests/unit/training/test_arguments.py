@@ -117,7 +117,7 @@ def test_export_is_handed_what_the_command_line_says(monkeypatch: pytest.MonkeyP
     handed: list[object] = []
     monkeypatch.setattr("training.train.export", lambda *given: handed.extend(given))
     assert call(monkeypatch, "export", "runs/x", "checkpoints/y") == 0
-    assert handed == [Path("runs/x"), Path("checkpoints/y"), "float16"]
+    assert handed == [Path("runs/x"), Path("checkpoints/y"), "float16", None]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["export", "--help"],

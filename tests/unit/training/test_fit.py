@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -157,20 +156,14 @@ def test_an_empty_pattern_trains_everything_again(
     assert not any("running_" in name for name in moved)
 
 
-def test_tied_weights_are_stored_once_and_tied_when_loaded(
+def test_what_is_saved_is_what_was_trained(
     captioners: Iterator[CaptionerModel], tmp_path: Path
 ) -> None:
     trained, loaded = next(captioners), next(captioners)
     fit(stage(trained, Samples(), steps=2), tmp_path)
-    checkpoint = tmp_path / "stage" / "checkpoint-2"
-    with safe_open(checkpoint / "model.safetensors", "pt") as file:
-        shape = list(trained.decoder.bart.lm_head.weight.shape)
-        assert [file.get_slice(name).get_shape() for name in file.keys()].count(shape) == 1  # noqa: SIM118
-    load_weights(Captioning(loaded), checkpoint)
+    assert differing(weights(trained), weights(loaded))
+    load_weights(Captioning(loaded), tmp_path / "stage" / "checkpoint-2")
     assert not differing(weights(trained), weights(loaded))
-    bart = loaded.decoder.bart
-    assert bart.lm_head.weight.data_ptr() == bart.model.shared.weight.data_ptr()
-    assert bart.model.decoder.embed_tokens.weight.data_ptr() == bart.model.shared.weight.data_ptr()
 
 
 def test_a_checkpoint_with_a_weight_missing_is_refused(

@@ -1,0 +1,147 @@
+"""Style changes: a second checkpoint, which hears as the first does, and tells what has changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.captioner import Captioner
+from engine.changes import changes
+from model.captioner import CaptionerModel
+from model.errors import CheckpointError, OptionsError
+from model.types import Change, GenerationOptions, Waveform
+from tests.support.audio import by_soundfile
+from tests.support.client import Client, assert_problem, eventually
+from tests.support.threaded import in_thread
+
+CHANGES = GenerationOptions(style="changes")
+RATE = 8000
+
+MakeModel = Callable[..., CaptionerModel]
+Save = Callable[..., Path]
+
+
+@pytest.fixture
+def both(make_model: MakeModel, save_checkpoint: Save) -> Captioner:
+    """Two tiny checkpoints of one encoder."""
+    base = save_checkpoint(make_model(), "base")
+    return Captioner.from_dir(base, "cpu", changes=save_checkpoint(make_model("concentrated"), "c"))
+
+
+def test_what_a_sentence_says() -> None:
+    told = changes("the rain is louder and a dog is added", math.log(0.5))
+    assert told == (Change("louder", "rain", 0.5), Change("add", "dog", 0.5))
+    assert changes("make everything quieter", 0.0) == (Change("quieter", "everything", 1.0),)
+    assert changes("the birds are different", -0.1)[0].operation == "change"
+    assert changes("nothing has changed", -0.1) == ()
+    assert changes(" the rain is louder", 0.0) == (Change("louder", "rain", 1.0),), "as decoded"
+
+
+def test_the_rest_is_told_as_by_the_first_alone(
+    both: Captioner,
+    make_model: MakeModel,
+    save_checkpoint: Save,
+    make_waveform: Callable[..., Waveform],
+) -> None:
+    alone = Captioner.from_dir(save_checkpoint(make_model(), "alone"), "cpu")
+    pairs = [(make_waveform(4000, 1), make_waveform(3000, 2))]
+    assert both.difference(pairs) == alone.difference(pairs)
+    assert both.caption([pairs[0][0]]) == alone.caption([pairs[0][0]])
+
+
+def test_changes_are_told_by_the_second_as_it_hears_by_itself(
+    both: Captioner, make_model: MakeModel, make_waveform: Callable[..., Waveform]
+) -> None:
+    pairs = [(make_waveform(4000, n), make_waveform(3000 + 500 * n, n + 9)) for n in range(3)]
+    told = both.difference(pairs, CHANGES)
+    model = make_model("concentrated")
+    for (clip, reference), description in zip(pairs, told, strict=True):
+        with torch.inference_mode():
+            before, after = model.encode_clips([reference.samples, clip.samples])
+            found = model.decoder.generate(model.difference(after, before), **both._search(CHANGES))
+        sentence = both.tokenizer.batch_decode(found.tokens[0, :1], skip_special_tokens=True)[0]
+        assert description.best.text == sentence
+        assert description.changes == changes(sentence, description.best.score)
+        rest = both.difference([(clip, reference)])[0]
+        assert rest.changes is None
+        assert (description.sounds, description.timeline) == (rest.sounds, rest.timeline)
+    assert len({description.best.text for description in told}) > 1
+
+
+def test_a_checkpoint_that_hears_otherwise_is_refused(
+    make_model: MakeModel, save_checkpoint: Save
+) -> None:
+    other = deepcopy(make_model("concentrated"))
+    with torch.no_grad():
+        next(other.encoder.parameters()).add_(1)
+    paths = save_checkpoint(make_model(), "base"), save_checkpoint(other, "other")
+    with pytest.raises(CheckpointError, match="encoder of both"):
+        Captioner.from_dir(paths[0], "cpu", changes=paths[1])
+
+
+def test_each_checkpoint_has_its_place(make_model: MakeModel, save_checkpoint: Save) -> None:
+    rest = save_checkpoint(make_model(), "rest")
+    changes = save_checkpoint(make_model("concentrated"), "changes")
+    with pytest.raises(CheckpointError, match="changes alone"):
+        Captioner.from_dir(changes, "cpu")
+    with pytest.raises(CheckpointError, match="no changes"):
+        Captioner.from_dir(rest, "cpu", changes=rest)
+
+
+def test_without_a_checkpoint_for_it_the_style_is_refused_with_advice(
+    make_captioner: Callable[..., Captioner], model: CaptionerModel
+) -> None:
+    captioner = make_captioner(model)
+    assert [*captioner.styles] == ["rest"]
+    with pytest.raises(OptionsError, match="AUDIODIFF_CHANGES"):
+        captioner.check(CHANGES)
+
+
+def test_both_clips_count(both: Captioner) -> None:
+    longest = both.model.decoder.max_positions * both.frame_s
+    both.check(CHANGES, longest - 0.1)
+    both.check(GenerationOptions(), 2 * longest)
+    with pytest.raises(OptionsError, match="together"):
+        both.check(CHANGES, longest)
+
+
+# -- over HTTP --------------------------------------------------------------------------------
+
+
+def test_one_service_tells_both_and_hears_a_clip_once(
+    both: Captioner, sound: Callable[..., Tensor]
+) -> None:
+    one, other = (by_soundfile(sound(4000, seed).numpy(), RATE) for seed in (1, 2))
+    with in_thread(both) as port:
+        service = Client(f"http://127.0.0.1:{port}")
+        with service.http:
+            eventually(lambda: service.http.get("/readyz").status_code == 200)
+            rest = service.difference(one, other).raise_for_status().json()
+            told = service.difference(one, other, style="changes").raise_for_status().json()
+            assert service.metric("cache_misses_total") == 2
+            assert service.metric("cache_hits_total") == 2
+            assert service.metric("differences_total", style="changes") == 1
+            styles = service.http.get("/info").json()["styles"]
+    assert "changes" not in rest
+    assert told["changes"] == [vars(one) for one in changes(told["caption"], told["score"])]
+    assert (rest["sounds"], rest["timeline"]) == (told["sounds"], told["timeline"])
+    assert styles == {"rest": rest["model"], "changes": told["model"]}
+    assert rest["model"] != told["model"]
+
+
+def test_a_service_without_it_says_what_to_do(
+    make_captioner: Callable[..., Captioner], model: CaptionerModel, sound: Callable[..., Tensor]
+) -> None:
+    clip = by_soundfile(sound(4000).numpy(), RATE)
+    with in_thread(make_captioner(model)) as port:
+        service = Client(f"http://127.0.0.1:{port}")
+        with service.http:
+            eventually(lambda: service.http.get("/readyz").status_code == 200)
+            response = service.difference(clip, clip, style="changes")
+            assert_problem(response, 422, says="AUDIODIFF_CHANGES")
