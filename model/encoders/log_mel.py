@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 import torchaudio
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 
 class LogMel(nn.Module):
@@ -55,6 +56,14 @@ class LogMel(nn.Module):
     def frame_counts(self, lengths: Tensor) -> Tensor:
         """[B] samples -> [B] frames: one per hop, the first centred on sample 0."""
         return 1 + lengths // self.hop
+
+    def of_clips(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, M]; of each clip what it gives alone."""
+        if self.pad == "constant":
+            log_mel: Tensor = self(samples)
+            return log_mel
+        clips = zip(samples, lengths.tolist(), strict=True)
+        return pad_sequence([self(clip[None, :length])[0] for clip, length in clips], True)
 
     def forward(self, samples: Tensor) -> Tensor:
         """[B, S] float32, zero beyond each clip's end -> [B, T, M] float32, T = 1 + S // hop."""
