@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Sampler, SequentialSampler, Subset
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -49,6 +51,19 @@ class Stage:
     trainable: str
     """A regular expression: the parameters of ``loss`` whose names it matches learn."""
     budget: Budget
+    after_step: Callable[[], None] | None = None
+    """Called after each step of the optimizer."""
+    schedule: Callable[[float], float] | None = None
+    """Share of the budget that is done -> factor of the learning rate; None: a cosine after a
+    warm-up."""
+
+
+class _AfterStep(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.call()
 
 
 class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
@@ -57,8 +72,9 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     model: nn.Module
     train_dataset: Sized
 
-    def __init__(self, **keywords: Any) -> None:
+    def __init__(self, schedule: Callable[[float], float] | None, **keywords: Any) -> None:
         super().__init__(**keywords)
+        self.schedule = schedule
         self.logged_at = time.perf_counter()
         self.waited_s = 0.0  # for data, since the last log
 
@@ -77,6 +93,16 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             logs["data_wait"] = round(self.waited_s / (now - self.logged_at), 4)
             self.waited_s, self.logged_at = 0.0, now
         super().log(logs, *arguments, **keywords)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Transformers', unless the stage has its own."""
+        if self.schedule is not None and self.lr_scheduler is None:
+            factor = self.schedule
+            self.lr_scheduler = LambdaLR(
+                cast(Optimizer, optimizer or self.optimizer),
+                lambda step: factor(step / num_training_steps),
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002
         """In order: samples are random already, and those of one batch share their length."""
@@ -149,11 +175,14 @@ def fit(stage: Stage, run_dir: Path) -> Path:
         load_weights(stage.loss, end)  # this stage is done
         return end
     trainer = _StageTrainer(
+        schedule=stage.schedule,
         model=stage.loss,
         args=arguments,
         train_dataset=Subset(stage.samples, range(budget.steps * budget.batch_size)),
         data_collator=collate,
     )
+    if stage.after_step is not None:
+        trainer.add_callback(_AfterStep(stage.after_step))
     trainer.train(resume_from_checkpoint=last)
     stage.loss.cpu()  # the workers of a later stage may hear with what was learned
     return end

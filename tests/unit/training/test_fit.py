@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,21 @@ def test_an_empty_pattern_trains_everything_again(
     for part in ("encoder.", "adapter.", "difference.", "decoder."):
         assert any(name.startswith(part) for name in moved)
     assert not any("running_" in name for name in moved)
+
+
+def test_a_stage_has_its_own_schedule_and_is_told_of_each_step(
+    captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    """The rate is nothing until half of the steps are done, and nothing is learned until then."""
+    before = weights(captioner)
+    changed: list[bool] = []
+    waiting = replace(
+        stage(captioner, Samples(), steps=4),
+        after_step=lambda: changed.append(bool(differing(before, weights(captioner)))),
+        schedule=lambda done: float(done >= 0.5),
+    )
+    fit(waiting, tmp_path)
+    assert changed == [False, False, True, True]
 
 
 def test_what_is_saved_is_what_was_trained(
