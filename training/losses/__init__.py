@@ -4,6 +4,6 @@ Arguments are those of ``samples.collate``.
 """
 
 from training.losses.captioning import Captioning, Telling
-from training.losses.distillation import Differing, Hearing
+from training.losses.distillation import Differing, Hearing, Rest
 
-__all__ = ["Captioning", "Differing", "Hearing", "Telling"]
+__all__ = ["Captioning", "Differing", "Hearing", "Rest", "Telling"]
