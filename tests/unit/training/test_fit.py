@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from model.captioner import CaptionerModel
-from training.fit import Budget, Stage, fit, load_weights
+from training.fit import Budget, Stage, best, fit, load_weights
 from training.losses import Captioning
 from training.samples.collate import collate
 
@@ -190,3 +192,23 @@ def test_a_checkpoint_with_a_weight_missing_is_refused(
     captioning.extra = torch.nn.Linear(2, 2)
     with pytest.raises(RuntimeError, match="extra"):
         load_weights(captioning, tmp_path / "stage" / "checkpoint-1")
+
+
+def test_the_best_checkpoint_is_kept_beside_the_last(
+    captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    """Samples at random tokens: what is learned by heart does not hold for others."""
+    learned, held = Samples(), Samples()
+    held.items = [{**one, "tokens": one["tokens"].flip(0)} for one in held.items]
+    held.__class__ = type("Held", (Samples,), {"__len__": lambda _: 8})
+    validated = replace(stage(captioner, learned, steps=30), validation=held)
+    last = fit(validated, tmp_path)
+    history = json.loads((last / "trainer_state.json").read_text())["log_history"]
+    losses = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    found = best(last)
+    assert losses[int(found.name.removeprefix("checkpoint-"))] == min(losses.values())
+    assert found.is_dir()
+    assert last.name == "checkpoint-30"
+    kept = load_file(last / "model.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in
+               validated.loss.state_dict().items() if name in kept)  # fmt: skip
