@@ -262,5 +262,5 @@ def _clotho(root: Path, split: str) -> list[CaptionedClip]:
         if clip.audio is None:
             raise FileNotFoundError(f"{root / split / clip.file_name} is missing")
         name = str(clip.audio.relative_to(root))
-        clips.append(CaptionedClip(name, "clotho", clip.captions, ()))
+        clips.append(CaptionedClip(name, "human", clip.captions, ()))
     return clips
