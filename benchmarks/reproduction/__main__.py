@@ -111,6 +111,7 @@ def baseline(folder: Path) -> None:
     head = {"fc.1.weight": (wide, wide), "fc.1.bias": (wide,),
             "fc2.weight": (RETRIEVAL, wide), "fc2.bias": (RETRIEVAL,)}  # fmt: skip
     theirs |= {f"audio_enc.{name}": torch.zeros(shape) for name, shape in head.items()}
+    theirs |= {copy: theirs[source] for copy, source in dcase2023.CAPTIONER_TIED.items()}
     torch.save(theirs, folder / "published.bin")
     tokenizer(folder / "tokenizer", config.decoder.vocab_size)
     target = folder / "dcase2023"
