@@ -28,7 +28,10 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def in_thread(captioner: Any, **settings: Any) -> Iterator[int]:
-    """Its port, a free one unless it is set. At the end the captioner's gates are opened, and the service stops."""
+    """Its port, a free one unless it is set.
+
+    At the end the captioner's gates are opened, and the service stops.
+    """
     own = Settings(**{"decode_workers": 2, "port": 0, **settings})
     config = uvicorn.Config(
         create_app(own, captioner),
