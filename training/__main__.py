@@ -73,6 +73,13 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         from model.published import efficientat
 
         efficientat.import_encoder(source, target)
+    elif arguments.system in ("cnn14", "convnext"):
+        from model.published import audioset
+
+        if arguments.system == "cnn14":
+            audioset.import_cnn14(source, target)
+        else:
+            audioset.import_convnext(source, target)
     else:
         from model.published import dcase2023
 
@@ -87,21 +94,30 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
+    from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
-    from training.experiments.reproduce import Data, reproduce
+    from training.experiments.reproduce import Data, prepare, reproduce
 
-    if arguments.table != "report":
-        given = {"epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
+    folders = (arguments.esc50, arguments.sounds, arguments.clotho, arguments.audiocaps)
+    data = Data(Roots(*folders), arguments.real, arguments.encoder)
+    if "scenes" in arguments.tables:
+        print(prepare(data, arguments.output))
+    tables = [name for name in arguments.tables if name not in ("scenes", "report")]
+    if tables:
+        given = {
+            name: getattr(arguments, name) for name in ("epochs", "batch_size", "learning_rate")
+        }
         reproduce(
-            arguments.table,
-            data=Data(arguments.esc50, arguments.clotho, arguments.real, arguments.encoder),
+            tables,
+            data=data,
             output=arguments.output,
             variants=arguments.variants,
             seeds=arguments.seeds,
             part=arguments.part,
-            overrides={name: value for name, value in given.items() if value is not None},
+            given={name: value for name, value in given.items() if value is not None},
         )
-    print(write(arguments.output))
+    if "report" in arguments.tables:
+        print(write(arguments.output))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

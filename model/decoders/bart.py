@@ -25,7 +25,7 @@ _USUAL_STEPS = 16
 class BartDecoder(nn.Module):
     """Memory -> tokens: logits for training, generation for use, one set of weights.
 
-    BART with no encoder layer: positions and layer norm over the memory remain of its encoder.
+    With no encoder layer, positions and layer norm over the memory remain of BART's encoder.
     """
 
     def __init__(
@@ -41,13 +41,15 @@ class BartDecoder(nn.Module):
         bos_token_id: int,
         pad_token_id: int,
         eos_token_id: int,
+        encoder_layers: int = 0,
     ) -> None:
-        """``width`` is D, ``ffn`` that of the feed-forward layers."""
+        """``width`` is D, ``ffn`` that of the feed-forward layers; ``layers`` the decoder's."""
         super().__init__()
         self.bart = Bart(
             vocab_size=vocab_size,
             width=width,
             layers=layers,
+            encoder_layers=encoder_layers,
             heads=heads,
             ffn=ffn,
             dropout=dropout,
@@ -67,6 +69,7 @@ class BartDecoder(nn.Module):
         """``generate`` is compiled, with the weights that there are now."""
         self.requires_grad_(False)  # a compiler takes them for constants
         self._compiled = CompiledBart(self._step_weights(), compile)
+        self._weights = None  # it has its own
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
@@ -95,11 +98,7 @@ class BartDecoder(nn.Module):
         memory, mask = difference.memory, difference.mask
         max_length = max_new_tokens + 2
         return search(
-            BartSteps(
-                self._cache(memory, mask, num_beams, max_new_tokens),
-                self._step_weights().positions,
-                num_beams,
-            ),
+            self._steps(memory, mask, num_beams, max_new_tokens),
             self._prompt(memory),
             Search(
                 num_beams=num_beams,
@@ -123,8 +122,7 @@ class BartDecoder(nn.Module):
         """
         memory, clips = difference.memory, len(difference.memory)
         prompt = self._prompt(memory)
-        cache = self._cache(memory, difference.mask, count, max_new_tokens)
-        steps = BartSteps(cache, self._step_weights().positions, count)
+        steps = self._steps(memory, difference.mask, count, max_new_tokens)
         tokens = prompt[:, None, 1:].expand(-1, count, -1)
         parents = torch.arange(count, device=memory.device).expand(clips, -1)
         logits = steps.prefill(prompt).expand(-1, count, -1)
@@ -143,11 +141,16 @@ class BartDecoder(nn.Module):
         start = [self.eos_token_id, self.bos_token_id]  # BART starts with the end
         return torch.tensor([start], device=memory.device).expand(len(memory), -1)
 
-    def _cache(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> Cache:
+    def _steps(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> BartSteps:
+        memory = self.bart.model.encoder(memory, mask)
+        cache: Cache
         if self._compiled is not None:
             room = beams * min(steps, _USUAL_STEPS)
-            return CompiledCache(self._compiled, memory, mask, max(beams, _PROMPT), room)
-        return TorchCache(self._step_weights(), memory, mask, _PROMPT + beams * steps)
+            cache = CompiledCache(self._compiled, memory, mask, max(beams, _PROMPT), room)
+        else:
+            cache = TorchCache(self._step_weights(), memory, mask, _PROMPT + beams * steps)
+        positions = self.bart.model.decoder.embed_positions.places
+        return BartSteps(cache, positions, beams)
 
     def _step_weights(self) -> Weights:
         """The weights as steps want them; joined anew if a parameter has changed or moved."""
