@@ -178,7 +178,7 @@ def _tokenizer(data: Data, clips: Sequence[CaptionedClip]) -> PreTrainedTokenize
     if data.real and (data.encoder / "tokenizer.json").exists():
         return cast(
             PreTrainedTokenizerFast,
-            PreTrainedTokenizerFast.from_pretrained(data.encoder),  # type: ignore[no-untyped-call]
+            PreTrainedTokenizerFast.from_pretrained(data.encoder),
         )
     return train_tokenizer([text for clip in clips for text in clip.captions], VOCAB_SIZE)
 
