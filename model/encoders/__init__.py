@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 from model.contracts import Encoder
+from model.encoders.byol_a import ByolA
 from model.encoders.cnn14 import Cnn14
 from model.encoders.efficientat import EfficientAt
 from model.encoders.mobilenet import MobileNet
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "byol_a": ByolA,
     "cnn14": Cnn14,
     "efficientat": EfficientAt,
     "mobilenet": MobileNet,
 }
 
-__all__ = ["ENCODERS", "Cnn14", "EfficientAt", "MobileNet"]
+__all__ = ["ENCODERS", "ByolA", "Cnn14", "EfficientAt", "MobileNet"]

@@ -15,6 +15,8 @@ from model.errors import CheckpointError
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a file of named tensors without running anything it may hold.
 
+    They may lie under ``state_dict``, beside what else a training run wrote.
+
     Raises:
         CheckpointError: it cannot be read, or it holds something else, too.
     """
@@ -24,6 +26,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(f"{path} is refused: it is damaged or holds code") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
