@@ -80,6 +80,26 @@ class EfficientAtConfig(Strict):
     name: Literal["efficientat"] = "efficientat"
 
 
+class NormalizedLogMelConfig(Strict):
+    """BYOL-A's front end: on what scale log-mels are, which is that of their training set."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class ByolAConfig(Strict):
+    """BYOL-A's network as frames; the defaults are those of 2020."""
+
+    name: Literal["byol_a"] = "byol_a"
+    front_end: NormalizedLogMelConfig = NormalizedLogMelConfig()
+    blocks: int = Field(default=3, ge=1, le=6)
+    hidden: int = 2048
+    width: int = 2048
+    joined: bool = False
+    """Whether the convolutions' features stand beside those of the layers over them: in 2022's."""
+    dropout: float = 0.3
+
+
 class ConvNextConfig(Strict):
     """ConvNeXt-Tiny as published for AudioSet, at any width."""
 
@@ -100,7 +120,8 @@ class ConvNextConfig(Strict):
 
 
 PartConfig = Annotated[
-    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
+    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig | ByolAConfig,
+    Field(discriminator="name"),
 ]
 
 
@@ -249,7 +270,12 @@ class SharedConfig(Strict):
 
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
-    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig | EnsembleConfig,
+    Cnn14Config
+    | ConvNextConfig
+    | MobileNetConfig
+    | EfficientAtConfig
+    | ByolAConfig
+    | EnsembleConfig,
     Field(discriminator="name"),
 ]
 AdapterConfig = Annotated[
@@ -278,6 +304,9 @@ class SectionsConfig(PartsConfig):
     fetched: FetchedConfig | None = None
     shared: SharedConfig | None = None
     """Neither: the checkpoint is whole."""
+    nouns: dict[str, tuple[str, ...]] | None = None
+    """Of one that tells of changes: what it calls a sound, without article -> the events that are
+    heard of it."""
 
 
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -296,6 +325,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     decoder: DecoderConfig
     fetched: FetchedConfig | None
     shared: SharedConfig | None
+    nouns: dict[str, tuple[str, ...]] | None
 
     def __init__(self, **kwargs: Any) -> None:
         """Parts as configurations or as plain values; those left out take their defaults.

@@ -118,7 +118,8 @@ class DifferenceForm(ClipForm):
         "rest",
         description="`rest`: what the input has and the reference has not. `changes`: what has "
         "changed from the reference to the input (added, removed, louder, quieter, different, "
-        "earlier, later), with `changes` in the answer; clips only, not long recordings.",
+        "earlier, later), with `changes` in the answer; clips only, not long recordings, which "
+        "are refused before they are read if this stands in the query string.",
     )
 
     @property

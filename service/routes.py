@@ -117,6 +117,9 @@ async def difference(
     """
     settings: Settings = request.app.state.settings
     if announced(request, 0) > settings.max_upload_bytes:
+        # What the query string says is known before the body; a field may stand behind the files.
+        if request.query_params.get("style") == "changes":
+            request.app.state.engine.check_recordings("changes")
         async with AsyncExitStack() as stack:
             form = await _recordings(request, DifferenceForm, stack)
             answer = await _compare(request, form)

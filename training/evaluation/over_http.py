@@ -52,7 +52,8 @@ class Service(AbstractContextManager["Service"]):
 
     def _ask(self, files: Files) -> Answer:
         digest = hashlib.sha256()
-        for field, data in files.items():
+        for field, value in files.items():
+            data = value.encode() if isinstance(value, str) else value
             digest.update(f"{field} {len(data)} ".encode() + data)
         key = digest.digest()
         if key not in self._answers:
@@ -61,9 +62,14 @@ class Service(AbstractContextManager["Service"]):
 
     def _post(self, files: Files) -> Answer:
         path = "/caption" if "file" in files else "/difference"
-        parts = {field: (f"{field}.bin", data) for field, data in files.items()}
+        parts = {
+            field: (f"{field}.bin", data)
+            for field, data in files.items()
+            if isinstance(data, bytes)
+        }
+        options = {field: text for field, text in files.items() if isinstance(text, str)}
         while True:
-            response = self._client.post(path, files=parts)
+            response = self._client.post(path, files=parts, data=options)
             if response.status_code not in (429, 503):
                 break
             time.sleep(float(response.headers.get("Retry-After", 1)))
@@ -102,10 +108,15 @@ def evaluate(
     drawn at random. A row whose data is missing is left out, which is said.
     """
     with Service(url) as service:
-        results = _started(output, service.info()["model"], material.seed)
+        info = service.info()
+        styles = info.get("styles", {"rest": info["model"]})
+        results = _started(output, styles, material.seed)
         if command not in results["commands"]:
             results["commands"].append(command)
         for row in rows:
+            if row.style not in styles:
+                tqdm.write(f"{row.name} is left out: the service tells nothing in its style")
+                continue
             try:
                 cases = _drawn(row.cases(material), limit, material.seed)
             except FileNotFoundError as error:
@@ -126,11 +137,12 @@ def evaluate(
                 tqdm.write(f"{row.name} is left out: the service does not answer it")
 
 
-def _started(output: Path, model: Mapping[str, str], seed: int) -> dict[str, Any]:
-    fresh = {"model": dict(model), "seed": seed, "commands": [], "figures": {}, "answers": {}}
+def _started(output: Path, styles: Mapping[str, Mapping[str, str]], seed: int) -> dict[str, Any]:
+    same = {"model": styles["rest"], "styles": styles, "seed": seed}
+    fresh = {**same, "commands": [], "figures": {}, "answers": {}}
     if output.is_file():
         before: dict[str, Any] = json.loads(output.read_text())
-        if before.keys() == fresh.keys() and all(before[k] == fresh[k] for k in ("model", "seed")):
+        if before.keys() == fresh.keys() and all(before[key] == same[key] for key in same):
             return before
     return fresh
 

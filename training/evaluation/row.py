@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from model.types import Style
+from training.captions.edits import Edit
 from training.captions.naming import Labels
 from training.datasets.recording import Samples
 from training.evaluation.figures import Figure
 from training.evaluation.material import Material
 
 V = TypeVar("V")
-Files = Mapping[str, bytes]
-"""Field -> file: ``file`` for a caption, ``input`` and ``reference`` for a difference."""
+Files = Mapping[str, bytes | str]
+"""Field -> file: ``file`` for a caption, ``input`` and ``reference`` for a difference; a text is an
+option."""
 Answer = Mapping[str, Any]
 """As the HTTP API has it."""
 
@@ -34,6 +37,8 @@ class Case:
     """What is not, in a word."""
     truth: Callable[[], Samples] | None = None
     """What else the judge holds the answer against."""
+    edits: tuple[Edit, ...] = ()
+    """What was done to the reference to make the input."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,5 @@ class Row(Generic[V]):
     total: Callable[[Sequence[V]], Figure]
     clients: int = 8
     """How many cases are asked at a time."""
+    style: Style = "rest"
+    """Of differences: a service that does not tell them in it is not asked."""
