@@ -35,7 +35,6 @@ class ByolA(nn.Module):
     """
 
     sample_rate = SAMPLE_RATE
-
     precise: tuple[str, ...] = ()
 
     def __init__(

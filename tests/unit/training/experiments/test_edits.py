@@ -15,6 +15,7 @@ from training import __main__ as command
 from training.captions.edits import Edit, Noun
 from training.evaluation import coco
 from training.experiments import edit_report, edit_testing, edits
+from training.experiments.esc_scenes import Roots
 from training.samples import kept_pairs
 from training.samples.kept_pairs import Kept
 
@@ -22,7 +23,7 @@ DOG, RAIN = Noun("Dog", "a dog", False), Noun("Rain", "rain", False)
 
 
 def test_a_study_is_done_once_and_reported(
-    sources: tuple[Path, Path],
+    roots: Roots,
     tmp_path: Path,
     captioner: CaptionerModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -46,7 +47,7 @@ def test_a_study_is_done_once_and_reported(
     page = tmp_path / "page.md"
     page.write_text(f"before\n{edit_report.START}\nold\n{edit_report.END}\nafter\n")
     arguments = [
-        *("--esc50", str(sources[0]), "--encoder", str(tmp_path / "encoder"), "--seeds", "2"),
+        *("--esc50", str(roots.esc50), "--encoder", str(tmp_path / "encoder"), "--seeds", "2"),
         *("--output", str(tmp_path / "study"), "--page", str(page)),
     ]
 
