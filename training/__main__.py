@@ -117,7 +117,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             given={name: value for name, value in given.items() if value is not None},
         )
     if "report" in arguments.tables:
-        print(write(arguments.output))
+        print(write(arguments.output, arguments.docs))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -173,6 +173,9 @@ def _reproduce(commands: Commands) -> None:
         help="whose encoder is frozen: EfficientAT's weights, a checkpoint, or a stage's folder",
     )
     study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
+    study.add_argument(
+        "--docs", type=Path, help="with report: the folder whose reproduction.md is made new, too"
+    )
     study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
     study.add_argument("--batch-size", type=int, help="of rows that do not say it (the paper's)")
     study.add_argument(

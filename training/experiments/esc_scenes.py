@@ -38,7 +38,7 @@ from training.scenes.augment import level
 from training.scenes.bank import SoundBank
 from training.scenes.layouts import lay_out, random_layout
 from training.scenes.scene import Scene
-from training.scenes.store import SAMPLE_RATE, Source, StoredSound
+from training.scenes.store import SAMPLE_RATE, Source, Store, StoredSound
 
 LENGTH = 327_680
 """Samples of a scene."""
@@ -152,22 +152,10 @@ def plan(source: str, captions: Sequence[str], style: str, held: Collection[str]
 def _scenes(name: str, split: Split, roots: Roots, output: Path) -> Iterator[dict[str, object]]:
     """The split's scenes, written; what its manifest says of each."""
     heard = store.build(output / "recordings" / name, _sources(name, split, roots))
-    labelled = SoundBank(
-        [
-            StoredSound(heard, number, tuple(dict.fromkeys(chain.from_iterable(
-                map(_with, one.labels)
-            ))))
-            for number, one in enumerate(heard.recordings)
-        ],
-        sample_rate=SAMPLE_RATE,
-    )  # fmt: skip
-    kinds = SoundBank(
-        [
-            StoredSound(heard, number, (kind,))
-            for number, kind in enumerate(_esc50_kinds(split, roots))
-        ],
-        sample_rate=SAMPLE_RATE,
+    labelled = _bank(
+        heard, [[up for label in one.labels for up in _with(label)] for one in heard.recordings]
     )
+    kinds = _bank(heard, [[kind] for kind in _esc50_kinds(split, roots)])
     planned = _planned(split, roots, labelled.by_kind.keys())
     bar = tqdm(total=len(planned) + split.grammar, desc=name, leave=False)
     for number in range(len(planned) + split.grammar):
@@ -184,6 +172,14 @@ def _scenes(name: str, split: Split, roots: Roots, output: Path) -> Iterator[dic
         yield {**asdict(_write(output, path, subset, scene, captions, rng)), "source": source}
         bar.update()
     bar.close()
+
+
+def _bank(heard: Store, kinds: Sequence[Sequence[str]]) -> SoundBank:
+    """The first recordings of a store, of these kinds each."""
+    found = [
+        StoredSound(heard, number, tuple(dict.fromkeys(own))) for number, own in enumerate(kinds)
+    ]
+    return SoundBank(found, sample_rate=SAMPLE_RATE)
 
 
 def _planned(split: Split, roots: Roots, held: Collection[str]) -> list[Planned]:
@@ -262,5 +258,5 @@ def _clotho(root: Path, split: str) -> list[CaptionedClip]:
         if clip.audio is None:
             raise FileNotFoundError(f"{root / split / clip.file_name} is missing")
         name = str(clip.audio.relative_to(root))
-        clips.append(CaptionedClip(name, "clotho", clip.captions, ()))
+        clips.append(CaptionedClip(name, "human", clip.captions, ()))
     return clips

@@ -166,6 +166,8 @@ def _differences(rows: Rows) -> list[str]:
             "in+ - ref: leak", "in+ - in: recall of the added", "in+ - in: leak"]  # fmt: skip
     body = []
     for name, row in rows.items():
+        if "recall" not in row["in"]:
+            continue  # what is heard in Clotho's recordings is not known
         cells = [row["in"]["recall"], row["in+"]["recall"], row["in+"]["leak"]]
         if "differences" in row:
             left, inverse = row["differences"]["same/same"], row["inverse"]

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from model.config import BartDecoderConfig, CaptionerConfig
 from model.published import efficientat
@@ -144,9 +145,7 @@ def _sources(
     """What is trained on and tested on, its frames kept."""
     root = data.roots.clotho if data.real else output / "scenes"
     clips = {split: esc_scenes.read(root, split) for split in SPLITS}
-    tokenizer = train_tokenizer(
-        [caption for clip in clips["train"] for caption in clip.captions], VOCAB_SIZE
-    )
+    tokenizer = _tokenizer(data, clips["train"])
     own = encoders.config(data.encoder)
     decoder = own.decoder if data.real else SMALL
     config = CaptionerConfig(encoder=own.encoder, decoder=decoder)
@@ -172,6 +171,16 @@ def _sources(
         ),
         "test": KeptSources(clips["test"], kept["test"], tokenizer, config),
     }
+
+
+def _tokenizer(data: Data, clips: Sequence[CaptionedClip]) -> PreTrainedTokenizerFast:
+    """The checkpoint's on real recordings, as in the paper, where it has one."""
+    if data.real and (data.encoder / "tokenizer.json").exists():
+        return cast(
+            PreTrainedTokenizerFast,
+            PreTrainedTokenizerFast.from_pretrained(data.encoder),
+        )
+    return train_tokenizer([text for clip in clips for text in clip.captions], VOCAB_SIZE)
 
 
 def _renderer(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from model.captioner import CaptionerModel
 from training.fit import Budget, Stage, best, fit, load_weights
@@ -198,10 +198,9 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     captioner: CaptionerModel, tmp_path: Path
 ) -> None:
     """Samples at random tokens: what is learned by heart does not hold for others."""
-    learned, held = Samples(), Samples()
-    held.items = [{**one, "tokens": one["tokens"].flip(0)} for one in held.items]
-    held.__class__ = type("Held", (Samples,), {"__len__": lambda _: 8})
-    validated = replace(stage(captioner, learned, steps=30), validation=held)
+    held = Subset(Samples(), range(8))
+    held.dataset.items = [{**one, "tokens": one["tokens"].flip(0)} for one in Samples().items]
+    validated = replace(stage(captioner, Samples(), steps=30), validation=held)
     last = fit(validated, tmp_path)
     history = json.loads((last / "trainer_state.json").read_text())["log_history"]
     losses = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
