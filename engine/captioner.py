@@ -77,7 +77,7 @@ class Captioner:
                     "block makes memory of both clips"
                 )
             changes.model.hear_as(loaded.model)
-            changes.model.to(device)  # type: ignore[arg-type]
+            changes.model.to(device)
             self._speakers["changes"] = changes
         self.styles: Mapping[Style, tuple[str, str]] = {
             style: (it.name, it.revision) for style, it in self._speakers.items()
@@ -85,7 +85,7 @@ class Captioner:
         self.name = loaded.name
         self.revision = loaded.revision
         self.card = loaded.card
-        self.model: CaptionerModel = loaded.model.to(device)  # type: ignore[arg-type]
+        self.model: CaptionerModel = loaded.model.to(device)
         if loaded.model.dtype == torch.float32:  # elsewhere norms are to stay more precise
             self.model.encoder.fold_norms()
         # Where others compute, threads of torch's would spin while they do: a tenth of a processor.

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 
 from model.adapters import ADAPTERS
-from model.config import CaptionerConfig, ConcentratedConfig
+from model.config import CaptionerConfig, ConcentratedConfig, EncoderConfig, EnsembleConfig
 from model.contracts import (
     Adapter,
     Compilable,
@@ -41,7 +39,7 @@ ROUNDING = 1e-2
 
 def build(config: CaptionerConfig) -> Parts:
     """The parts that ``config`` names, with fresh weights."""
-    encoder = ENCODERS[config.encoder.name](**config.encoder.keywords())
+    encoder = _encoder(config.encoder)
     adapter = ADAPTERS[config.adapter.name](
         inputs=encoder.width, width=config.decoder.width, **config.adapter.keywords()
     )
@@ -64,19 +62,23 @@ def build(config: CaptionerConfig) -> Parts:
     return Parts(encoder, adapter, difference, decoder, events, levels)
 
 
-class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, unused-ignore]
+def _encoder(config: EncoderConfig) -> Encoder:
+    keywords = config.keywords()
+    if isinstance(config, EnsembleConfig):
+        keywords["parts"] = [_encoder(part) for part in config.parts]
+    return ENCODERS[config.name](**keywords)
+
+
+class CaptionerModel(nn.Module):
     """Encoder, adapter, diff block, events and decoder (Audio Difference Learning, figure 1).
 
     In the state dict each part's weights lie under the name of its slot.
     """
 
-    config_class = CaptionerConfig
-    main_input_name = "samples"
-    config: CaptionerConfig
-
     def __init__(self, config: CaptionerConfig, parts: Parts | None = None) -> None:
         """Of the parts that ``config`` names, or of ``parts``, which it then says nothing about."""
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         parts = parts or build(config)
         self.encoder: Encoder = parts.encoder
         self.adapter: Adapter = parts.adapter
@@ -84,15 +86,16 @@ class CaptionerModel(PreTrainedModel):  # type: ignore[misc, no-untyped-call, un
         self.events: EventHead | None = parts.events
         self.decoder: Decoder = parts.decoder
         self.levels: LevelMeter | None = parts.levels
-        self.post_init()  # type: ignore[no-untyped-call, unused-ignore]
 
     @property
     def dtype(self) -> torch.dtype:
         """What memory comes in; an encoder's norms may be more precise."""
         return next(self.decoder.parameters()).dtype
 
-    def _init_weights(self, module: Any) -> None:
-        """Every part initializes itself when it is built."""
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.decoder.parameters()).device
 
     def compile_with(self, compile: Compile) -> None:  # noqa: A002
         """Have compiled what gains by it: for inference, and for good."""

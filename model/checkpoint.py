@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -76,30 +77,52 @@ def load(path: Path, dtype: torch.dtype) -> Checkpoint:
             )
     try:
         config = CaptionerConfig.from_pretrained(path, local_files_only=True)
-        model, report = cast(Any, CaptionerModel).from_pretrained(
-            None,
-            config=config,
-            state_dict=read_weights(path, config.fetched, config.shared),
-            dtype=dtype,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # they are in the report, and refused below
-            output_loading_info=True,
-        )
+        model = _filled(config, read_weights(path, config.fetched, config.shared), dtype)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
         generation = GenerationConfig.from_pretrained(path, local_files_only=True)
         card = read_card(path / "README.md")
     except (
-        OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError, yaml.YAMLError
+        OSError, ValueError, TypeError, KeyError, SafetensorError, yaml.YAMLError
     ) as error:  # fmt: skip
         raise CheckpointError(f"the checkpoint in {path} cannot be read: {error}") from error
-    wrong = {kind: sorted(map(str, report[kind])) for kind in report if report[kind]}
-    if wrong:
-        raise CheckpointError(f"the weights in {path} do not fit its config.json: {wrong}")
     unset = [key for key, kind in _SEARCH.items() if not isinstance(getattr(generation, key), kind)]
     if unset:
         raise CheckpointError(f"generation_config.json in {path} must set {', '.join(unset)}")
     title = str(card.get("model_name", path.resolve().name))
     return Checkpoint(title, revision(path), card, model.eval(), tokenizer, generation)
+
+
+def _filled(
+    config: CaptionerConfig, weights: Mapping[str, Tensor], dtype: torch.dtype
+) -> CaptionerModel:
+    """A model with these weights, cast to ``dtype``.
+
+    Raises:
+        ValueError: they are not the weights of such a model.
+    """
+    model = CaptionerModel(config)  # on torch's meta device it would import all of its compiler
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    wrong = {
+        "missing": shapes.keys() - weights.keys(),
+        "unknown": weights.keys() - shapes.keys(),
+        "of another shape": {
+            key for key in shapes.keys() & weights.keys() if weights[key].shape != shapes[key]
+        },
+    }
+    if any(wrong.values()):
+        found = "; ".join(
+            f"{kind}: {', '.join(sorted(keys))}" for kind, keys in wrong.items() if keys
+        )
+        raise ValueError(f"the weights do not fit config.json: {found}")
+    precise = tuple(f"encoder.{name}" for name in model.encoder.precise)
+
+    def cast(key: str, value: Tensor) -> Tensor:
+        if not value.is_floating_point():
+            return value
+        return value.to(torch.float32 if key.startswith(precise) else dtype)
+
+    model.load_state_dict({key: cast(key, value) for key, value in weights.items()}, assign=True)
+    return model
 
 
 def read_weights(
@@ -188,11 +211,13 @@ def save(
     path.mkdir(parents=True, exist_ok=True)
     elsewhere = [one for one in (model.config.fetched, model.config.shared) if one is not None]
     own = {
-        key: value
+        key: value.contiguous()
         for key, value in model.state_dict().items()
         if not any(one.holds(key) for one in elsewhere)
     }
-    model.save_pretrained(path, state_dict=own)
+    model.config.architectures, model.config.dtype = [type(model).__name__], model.dtype
+    model.config.save_pretrained(path)
+    save_file(own, path / WEIGHTS, metadata={"format": "pt"})
     tokenizer.save_pretrained(path)
     generation.save_pretrained(path)
 

@@ -37,7 +37,10 @@ class LogMelConfig(Strict):
     f_max: float | None = None
     """Hz; None is the Nyquist frequency."""
     floor: float = 2.22e-16
-    """Added to the mel power before the logarithm."""
+    """Added to the mel power before the natural logarithm; in decibels the least of it."""
+    scale: Literal["ln", "db"] = "ln"
+    pad: Literal["constant", "reflect"] = "constant"
+    """What lies before and after a clip."""
 
 
 class Cnn14Config(Strict):
@@ -97,6 +100,45 @@ class ByolAConfig(Strict):
     dropout: float = 0.3
 
 
+class ConvNextConfig(Strict):
+    """ConvNeXt-Tiny as published for AudioSet, at any width."""
+
+    name: Literal["convnext"] = "convnext"
+    front_end: LogMelConfig = LogMelConfig(
+        sample_rate=32_000, window=1024, hop=320, n_fft=1024, mels=224, f_min=50.0, f_max=14_000.0,
+        floor=1e-10, scale="db", pad="reflect",
+    )  # fmt: skip
+    widths: tuple[int, ...] = (96, 192, 384, 768)
+    depths: tuple[int, ...] = (3, 3, 9, 3)
+    """Blocks of each stage."""
+
+    @model_validator(mode="after")
+    def _four_stages(self) -> ConvNextConfig:
+        if not len(self.widths) == len(self.depths) == 4:
+            raise ValueError("encoder.widths and encoder.depths need four entries each")
+        return self
+
+
+PartConfig = Annotated[
+    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig, Field(discriminator="name")
+]
+
+
+class EnsembleConfig(Strict):
+    """Several encoders side by side, on one grid of frames."""
+
+    name: Literal["ensemble"] = "ensemble"
+    parts: tuple[PartConfig, ...] = (Cnn14Config(), ConvNextConfig())
+    frame_s: float = Field(0.32, gt=0)
+    """Seconds per frame: 32 of them are ten seconds."""
+
+    @model_validator(mode="after")
+    def _several(self) -> EnsembleConfig:
+        if not self.parts:
+            raise ValueError("encoder.parts needs an encoder")
+        return self
+
+
 class LinearAdapterConfig(Strict):
     """One linear layer from the encoder's width to the decoder's."""
 
@@ -107,6 +149,34 @@ class NoAdapterConfig(Strict):
     """The encoder's frames as they are."""
 
     name: Literal["none"] = "none"
+
+
+class TranslatorConfig(Strict):
+    """EDTC, section 2.3."""
+
+    encoder_layers: int = 3
+    decoder_layers: int = 2
+    kernel: int = 45
+    """Frames that its convolutions see; odd."""
+
+    @model_validator(mode="after")
+    def _odd(self) -> TranslatorConfig:
+        if self.kernel % 2 == 0:
+            raise ValueError("adapter.translator.kernel must be odd")
+        return self
+
+
+class EdtcAdapterConfig(Strict):
+    """FUSER and TRANSLATOR; without both, one linear layer over all streams."""
+
+    name: Literal["edtc"] = "edtc"
+    streams: tuple[int, ...] = (2048, 768)
+    """Widths of the encoder's parts."""
+    window: int = 32
+    """Frames that are adapted together."""
+    heads: int = 12
+    fuser_layers: int | None = 3
+    translator: TranslatorConfig | None = TranslatorConfig()
 
 
 class MaskingConfig(Strict):
@@ -138,12 +208,13 @@ class ConcentratedConfig(Strict):
 
 
 class BartDecoderConfig(Strict):
-    """BART's decoder; its encoder keeps only the positions and the layer norm."""
+    """BART; without layers its encoder keeps only the positions and the layer norm."""
 
     name: Literal["bart"] = "bart"
     vocab_size: int = 50_265
     width: int = 768
     layers: int = 6
+    encoder_layers: int = 0
     heads: int = 12
     ffn: int = 3072
     dropout: float = 0.1
@@ -198,9 +269,17 @@ class SharedConfig(Strict):
 
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
-    Cnn14Config | MobileNetConfig | EfficientAtConfig | ByolAConfig, Field(discriminator="name")
+    Cnn14Config
+    | ConvNextConfig
+    | MobileNetConfig
+    | EfficientAtConfig
+    | ByolAConfig
+    | EnsembleConfig,
+    Field(discriminator="name"),
 ]
-AdapterConfig = Annotated[LinearAdapterConfig | NoAdapterConfig, Field(discriminator="name")]
+AdapterConfig = Annotated[
+    LinearAdapterConfig | NoAdapterConfig | EdtcAdapterConfig, Field(discriminator="name")
+]
 DifferenceConfig = Annotated[
     MaskingConfig | SubtractionConfig | ConcentratedConfig, Field(discriminator="name")
 ]

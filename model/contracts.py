@@ -62,6 +62,8 @@ class Encoder(Part, Protocol):
     """Seconds of sound per frame."""
     min_samples: int
     """The shortest clip that gives a frame."""
+    precise: tuple[str, ...]
+    """What the names of those weights begin with that stay in float32 in half precision."""
 
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D]; for training."""

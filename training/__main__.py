@@ -77,6 +77,13 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         from model.published import efficientat
 
         efficientat.import_encoder(source, target)
+    elif arguments.system in ("cnn14", "convnext"):
+        from model.published import audioset
+
+        if arguments.system == "cnn14":
+            audioset.import_cnn14(source, target)
+        else:
+            audioset.import_convnext(source, target)
     else:
         from model.published import dcase2023
 
@@ -91,38 +98,50 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
-    if arguments.table.startswith("adc"):
+    if "adc" in arguments.tables:
         _reproduce_adc(arguments)
         return
+    from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
-    from training.experiments.reproduce import Data, reproduce
+    from training.experiments.reproduce import Data, prepare, reproduce
 
-    if arguments.table != "report":
-        given = {"epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
+    folders = (arguments.esc50, arguments.sounds, arguments.clotho, arguments.audiocaps)
+    data = Data(Roots(*folders), arguments.real, arguments.encoder)
+    if "scenes" in arguments.tables:
+        print(prepare(data, arguments.output))
+    tables = [name for name in arguments.tables if name not in ("scenes", "report")]
+    if tables:
+        given = {
+            name: getattr(arguments, name) for name in ("epochs", "batch_size", "learning_rate")
+        }
         reproduce(
-            arguments.table,
-            data=Data(arguments.esc50, arguments.clotho, arguments.real, arguments.encoder),
+            tables,
+            data=data,
             output=arguments.output,
             variants=arguments.variants,
             seeds=arguments.seeds,
             part=arguments.part,
-            overrides={name: value for name, value in given.items() if value is not None},
+            given={name: value for name, value in given.items() if value is not None},
         )
-    print(write(arguments.output))
+    if "report" in arguments.tables:
+        print(write(arguments.output, arguments.docs))
 
 
 def _reproduce_adc(arguments: argparse.Namespace) -> None:
     from training.experiments import edit_report, edits
 
-    if arguments.table == "adc":
-        edits.reproduce(
-            esc50=arguments.esc50,
-            encoder=arguments.encoder,
-            output=arguments.output,
-            seeds=arguments.seeds,
-            part=arguments.part,
-        )
-    print(edit_report.write(arguments.output, arguments.page))
+    if {*arguments.tables} - {"adc", "report"}:
+        sys.exit("adc is a study of its own: give it a command and a folder of its own")
+    edits.reproduce(
+        esc50=arguments.esc50,
+        encoder=arguments.encoder,
+        output=arguments.output,
+        seeds=arguments.seeds,
+        part=arguments.part,
+    )
+    if "report" in arguments.tables:
+        page = arguments.docs and arguments.docs / "changes.md"
+        print(edit_report.write(arguments.output, page))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

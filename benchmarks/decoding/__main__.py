@@ -15,18 +15,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from benchmarks.decoding import floor
-from benchmarks.decoding.reference import generate
+from benchmarks.decoding.reference import generate, transformers_bart
 from benchmarks.timing import by_turns
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
 from model.contracts import Compilable, Decoder
+from model.decoders import BartDecoder
 from model.runtimes import compiler
 from model.types import Difference
 from training.scenes.synthetic import SOUNDS, synthesize
@@ -110,10 +111,11 @@ def searches(row: Row) -> dict[str, Callable[[], torch.Tensor]]:
         "min_length": row.min_length,
         **SEARCH,
     }
-    reference = row.model.decoder
+    reference = cast(BartDecoder, row.model.decoder)
+    theirs = transformers_bart(reference)
     # Tokens on the CPU are tokens that have been found.
     return {
-        "theirs": lambda: generate(reference, row.memory, **options).cpu(),
+        "theirs": lambda: generate(theirs, row.memory, **options).cpu(),
         "ours": lambda: row.ours.generate(row.memory, **options).tokens.cpu(),
         "ours in torch": lambda: reference.generate(row.memory, **options).tokens.cpu(),
     }

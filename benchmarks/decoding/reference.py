@@ -6,11 +6,52 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
 from transformers.modeling_outputs import BaseModelOutput
 
 from model.decoders import BartDecoder
 from model.types import Difference
+
+
+def transformers_bart(decoder: BartDecoder) -> Any:
+    """Transformers' own modules with a copy of our decoder's weights, in eval mode.
+
+    Any: Transformers' annotations of ``generate`` do not fit its own models.
+    """
+    ours = decoder.bart
+    layers = ours.model.decoder.layers
+    theirs = BartForConditionalGeneration(
+        BartConfig(
+            vocab_size=ours.model.shared.num_embeddings,
+            d_model=ours.model.shared.embedding_dim,
+            encoder_layers=len(ours.model.encoder.layers),
+            decoder_layers=len(layers),
+            encoder_attention_heads=ours.heads,
+            decoder_attention_heads=ours.heads,
+            encoder_ffn_dim=layers[0].fc1.out_features,
+            decoder_ffn_dim=layers[0].fc1.out_features,
+            dropout=ours.model.decoder.dropout,
+            max_position_embeddings=decoder.max_positions,
+            bos_token_id=decoder.bos_token_id,
+            pad_token_id=decoder.pad_token_id,
+            eos_token_id=decoder.eos_token_id,
+            decoder_start_token_id=decoder.eos_token_id,
+        )
+    )
+    found = theirs.load_state_dict(ours.state_dict(), strict=False)
+    tied = {
+        f"{name}.weight"
+        for name in ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
+    }
+    assert not found.unexpected_keys
+    assert set(found.missing_keys) == tied
+    words = ours.model.shared.weight
+    return theirs.to(words.device, words.dtype).eval()
 
 
 class NoRepeatWindow(LogitsProcessor):
@@ -26,7 +67,7 @@ class NoRepeatWindow(LogitsProcessor):
 
 @torch.inference_mode()
 def generate(
-    decoder: BartDecoder,
+    bart: Any,
     difference: Difference,
     *,
     num_captions: int,
@@ -35,8 +76,10 @@ def generate(
     no_repeat_window: int = 0,
     **options: Any,
 ) -> Tensor:
-    """[B, N, L] tokens without the start token; options as ``BartDecoder.generate`` has them."""
-    bart = decoder.bart
+    """[B, N, L] tokens without the start token; options as ``BartDecoder.generate`` has them.
+
+    ``bart`` is what ``transformers_bart`` returned.
+    """
     memory = bart.get_encoder()(
         inputs_embeds=difference.memory, attention_mask=difference.mask
     ).last_hidden_state

@@ -25,7 +25,7 @@ from benchmarks.serving.systems import ROOT, START_S, free_port
 STEPS = {
     "python": "pass",
     "and torch": "import torch",
-    "and Transformers' BART": "from transformers import BartForConditionalGeneration",
+    "and Transformers": "from transformers import GenerationConfig, PreTrainedConfig",
     "and the service": "import service.app, engine.captioner",
     "and OpenVINO": "import openvino",
 }

@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 
+from model.adapters.edtc import EdtcAdapter
 from model.adapters.linear import LinearAdapter
 from model.adapters.none import NoAdapter
 from model.contracts import Adapter
 
-ADAPTERS: dict[str, Callable[..., Adapter]] = {"linear": LinearAdapter, "none": NoAdapter}
+ADAPTERS: dict[str, Callable[..., Adapter]] = {
+    "edtc": EdtcAdapter,
+    "linear": LinearAdapter,
+    "none": NoAdapter,
+}
 
-__all__ = ["ADAPTERS", "LinearAdapter", "NoAdapter"]
+__all__ = ["ADAPTERS", "EdtcAdapter", "LinearAdapter", "NoAdapter"]

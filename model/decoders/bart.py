@@ -5,14 +5,12 @@ Shapes: B clips, T frames, D features, L tokens, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from transformers import BartConfig, BartForConditionalGeneration
 
 from model.contracts import Compile
 from model.decoders.bart_compiled import CompiledBart, CompiledCache
+from model.decoders.bart_modules import Bart
 from model.decoders.bart_network import Weights
 from model.decoders.bart_steps import BartSteps, Cache, TorchCache
 from model.decoders.search import Search, search
@@ -27,7 +25,7 @@ _USUAL_STEPS = 16
 class BartDecoder(nn.Module):
     """Memory -> tokens: logits for training, generation for use, one set of weights.
 
-    BART with no encoder layer: positions and layer norm over the memory remain of its encoder.
+    With no encoder layer, positions and layer norm over the memory remain of BART's encoder.
     """
 
     def __init__(
@@ -43,37 +41,27 @@ class BartDecoder(nn.Module):
         bos_token_id: int,
         pad_token_id: int,
         eos_token_id: int,
+        encoder_layers: int = 0,
     ) -> None:
-        """``width`` is D, ``ffn`` that of the feed-forward layers."""
+        """``width`` is D, ``ffn`` that of the feed-forward layers; ``layers`` the decoder's."""
         super().__init__()
-        # Any: Transformers' annotations of generate do not fit its own models.
-        self.bart: Any = BartForConditionalGeneration(
-            BartConfig(
-                vocab_size=vocab_size,
-                d_model=width,
-                encoder_layers=0,
-                decoder_layers=layers,
-                encoder_attention_heads=heads,
-                decoder_attention_heads=heads,
-                encoder_ffn_dim=ffn,
-                decoder_ffn_dim=ffn,
-                dropout=dropout,
-                max_position_embeddings=max_positions,
-                bos_token_id=bos_token_id,
-                pad_token_id=pad_token_id,
-                eos_token_id=eos_token_id,
-                decoder_start_token_id=eos_token_id,
-            )
+        self.bart = Bart(
+            vocab_size=vocab_size,
+            width=width,
+            layers=layers,
+            encoder_layers=encoder_layers,
+            heads=heads,
+            ffn=ffn,
+            dropout=dropout,
+            max_positions=max_positions,
+            pad_token_id=pad_token_id,
         )
         # A place in a clip longer than any heard in training then adds nothing, not noise.
         nn.init.zeros_(self.bart.model.encoder.embed_positions.weight)
-        # Transformers collects from a model's children which weights are stored once.
-        self.all_tied_weights_keys = {
-            f"bart.{copy}": f"bart.{source}"
-            for copy, source in self.bart.all_tied_weights_keys.items()
-        }
         self.max_positions = max_positions
         self.pad_token_id = pad_token_id
+        self.bos_token_id = bos_token_id
+        self.eos_token_id = eos_token_id
         self._weights: tuple[list[tuple[int, int]], Weights] | None = None
         self._compiled: CompiledBart | None = None
 
@@ -81,15 +69,11 @@ class BartDecoder(nn.Module):
         """``generate`` is compiled, with the weights that there are now."""
         self.requires_grad_(False)  # a compiler takes them for constants
         self._compiled = CompiledBart(self._step_weights(), compile)
+        self._weights = None  # it has its own
 
     def forward(self, difference: Difference, tokens: Tensor) -> Tensor:
         """Logits [B, L, V] of each of ``tokens`` [B, L] given the memory and those before it."""
-        logits: Tensor = self.bart(
-            inputs_embeds=difference.memory,
-            attention_mask=difference.mask,
-            decoder_input_ids=self._shifted(tokens),
-            use_cache=False,
-        ).logits
+        logits: Tensor = self.bart(difference.memory, difference.mask, self._shifted(tokens))
         return logits
 
     @torch.inference_mode()
@@ -111,15 +95,10 @@ class BartDecoder(nn.Module):
         ``max_new_tokens`` counts the end-of-sentence token but not the forced first one;
         ``min_length`` counts as Transformers does, start and first token included.
         """
-        config = self.bart.config
         memory, mask = difference.memory, difference.mask
         max_length = max_new_tokens + 2
         return search(
-            BartSteps(
-                self._cache(memory, mask, num_beams, max_new_tokens),
-                self._step_weights().positions,
-                num_beams,
-            ),
+            self._steps(memory, mask, num_beams, max_new_tokens),
             self._prompt(memory),
             Search(
                 num_beams=num_beams,
@@ -130,8 +109,8 @@ class BartDecoder(nn.Module):
                 no_repeat_window=no_repeat_window,
                 length_penalty=length_penalty,
                 early_stopping=early_stopping or num_beams == 1,
-                eos_token_id=config.eos_token_id,
-                pad_token_id=config.pad_token_id,
+                eos_token_id=self.eos_token_id,
+                pad_token_id=self.pad_token_id,
             ),
         )
 
@@ -141,35 +120,37 @@ class BartDecoder(nn.Module):
 
         They begin with BART's start token; cut at ``max_new_tokens`` they lack the end.
         """
-        config = self.bart.config
         memory, clips = difference.memory, len(difference.memory)
         prompt = self._prompt(memory)
-        cache = self._cache(memory, difference.mask, count, max_new_tokens)
-        steps = BartSteps(cache, self._step_weights().positions, count)
+        steps = self._steps(memory, difference.mask, count, max_new_tokens)
         tokens = prompt[:, None, 1:].expand(-1, count, -1)
         parents = torch.arange(count, device=memory.device).expand(clips, -1)
         logits = steps.prefill(prompt).expand(-1, count, -1)
         over = torch.zeros(clips, count, dtype=torch.bool, device=memory.device)
         while True:
             drawn = logits.softmax(-1).flatten(0, 1).multinomial(1).view(clips, count)
-            drawn = drawn.masked_fill(over, config.pad_token_id)
+            drawn = drawn.masked_fill(over, self.pad_token_id)
             tokens = torch.cat([tokens, drawn[..., None]], dim=2)
-            over |= drawn == config.eos_token_id
+            over |= drawn == self.eos_token_id
             if bool(over.all()) or tokens.shape[2] > max_new_tokens:
                 return tokens
             logits = steps.step(drawn, parents)
 
     def _prompt(self, memory: Tensor) -> Tensor:
         """[B, 2]: what each sentence begins with, before anything is searched for or drawn."""
-        config = self.bart.config
-        start = [config.decoder_start_token_id, config.bos_token_id]
+        start = [self.eos_token_id, self.bos_token_id]  # BART starts with the end
         return torch.tensor([start], device=memory.device).expand(len(memory), -1)
 
-    def _cache(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> Cache:
+    def _steps(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> BartSteps:
+        memory = self.bart.model.encoder(memory, mask)
+        cache: Cache
         if self._compiled is not None:
             room = beams * min(steps, _USUAL_STEPS)
-            return CompiledCache(self._compiled, memory, mask, max(beams, _PROMPT), room)
-        return TorchCache(self._step_weights(), memory, mask, _PROMPT + beams * steps)
+            cache = CompiledCache(self._compiled, memory, mask, max(beams, _PROMPT), room)
+        else:
+            cache = TorchCache(self._step_weights(), memory, mask, _PROMPT + beams * steps)
+        positions = self.bart.model.decoder.embed_positions.places
+        return BartSteps(cache, positions, beams)
 
     def _step_weights(self) -> Weights:
         """The weights as steps want them; joined anew if a parameter has changed or moved."""
@@ -180,5 +161,5 @@ class BartDecoder(nn.Module):
 
     def _shifted(self, tokens: Tensor) -> Tensor:
         """What the decoder sees before each token: the start token, then all but the last."""
-        start = tokens.new_full((len(tokens), 1), self.bart.config.decoder_start_token_id)
+        start = tokens.new_full((len(tokens), 1), self.eos_token_id)
         return torch.cat([start, tokens[:, :-1]], dim=1)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from model.decoders.bart_modules import Bart, Layer
 
 
 @dataclass(frozen=True)
@@ -23,25 +25,18 @@ class Weights:
     """A decoder's weights as its steps want them: joined, and laid out for few rows."""
 
     heads: int
-    memory_positions: Tensor
-    """[T, D]"""
-    memory_norm: _Norm
-    """What is left of BART's encoder when it has no layers."""
     cross_kv: _Linear
     """Keys and values of all layers: D -> 2 * layers * D."""
     embedding: Tensor
     """[V, D]"""
-    positions: Tensor
-    """[L, D]"""
     embedding_norm: _Norm
     layers: list[_Layer]
     lm_head: _Linear
     """In float32: half-precision logits are too coarse to tell close candidates apart."""
 
     def cross_keys_values(self, memory: Tensor) -> Tensor:
-        """Keys and values of [B, T, D] for each layer: [2 * layers, B, H, T, D / H]."""
+        """Keys and values of [B, T, D], as the encoder leaves it: [2 * layers, B, H, T, D / H]."""
         clips, count, _ = memory.shape
-        memory = self.memory_norm(memory + self.memory_positions[:count])
         kv = self.cross_kv(memory.flatten(0, 1))
         split = kv.view(clips, count, 2 * len(self.layers), self.heads, -1)
         return split.permute(2, 0, 3, 1, 4).contiguous()
@@ -70,27 +65,23 @@ class Weights:
         return self.lm_head(x.float()).view(clips, count, -1)
 
     @staticmethod
-    def of(bart: Any) -> Weights:
-        """Of Transformers' ``BartForConditionalGeneration`` without encoder layers, with GELU."""
-        encoder, decoder = bart.model.encoder, bart.model.decoder
+    def of(bart: Bart) -> Weights:
+        """The modules' weights, joined."""
+        words, decoder = bart.model.shared.weight, bart.model.decoder
+        layers = cast(list[Layer], list(decoder.layers))
         return Weights(
-            bart.config.decoder_attention_heads,
-            encoder.embed_positions.weight[encoder.embed_positions.offset :],
-            _Norm.of(encoder.layernorm_embedding),
+            bart.heads,
             _Linear.joint(
                 *(
                     part
-                    for layer in decoder.layers
+                    for layer in layers
                     for part in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj)
                 )
             ),
-            decoder.embed_tokens.weight,
-            decoder.embed_positions.weight[decoder.embed_positions.offset :],
+            words,
             _Norm.of(decoder.layernorm_embedding),
-            [_Layer.of(layer) for layer in decoder.layers],
-            _Linear(
-                bart.lm_head.weight.float().t().contiguous(), bart.final_logits_bias[0].float()
-            ),
+            [_Layer.of(layer) for layer in layers],
+            _Linear(words.float().t().contiguous(), bart.final_logits_bias[0].float()),
         )
 
 
@@ -154,8 +145,7 @@ class _Layer:
     final_norm: _Norm
 
     @staticmethod
-    def of(layer: Any) -> _Layer:
-        """Of Transformers' ``BartDecoderLayer``."""
+    def of(layer: Layer) -> _Layer:
         own, other = layer.self_attn, layer.encoder_attn
         return _Layer(
             _Linear.joint(own.q_proj, own.k_proj, own.v_proj),

@@ -35,6 +35,7 @@ class ByolA(nn.Module):
     """
 
     sample_rate = SAMPLE_RATE
+    precise: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -32,9 +32,6 @@ class Cnn14(nn.Module):
     the padding, as the DCASE 2023 task 6A baseline does.
     """
 
-    # What of it stays in float32 in half precision: a few thousand numbers, all felt.
-    _keep_in_fp32_modules_strict = ("encoder.norm", "norm1", "norm2")
-
     def __init__(
         self,
         *,
@@ -58,6 +55,8 @@ class Cnn14(nn.Module):
         )
         self.time_pool = math.prod(pool[0] for pool in pools)
         self.fixed_frames = fixed_frames
+        # A few thousand numbers, all felt.
+        self.precise = ("norm", *(f"blocks.{number}.norm" for number in range(len(widths))))
         self.sample_rate = self.front_end.sample_rate
         self.width = widths[-1]
         self.frame_s = self.time_pool * self.front_end.hop / self.sample_rate
@@ -68,7 +67,8 @@ class Cnn14(nn.Module):
 
         Of ``fixed_frames``, if set: a frame then counts when its first log-mel frame is real.
         """
-        return self.from_log_mel(self.front_end(samples), self.front_end.frame_counts(lengths))
+        log_mel = self.front_end.of_clips(samples, lengths)
+        return self.from_log_mel(log_mel, self.front_end.frame_counts(lengths))
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] -> frames [T, D] of each, as the clip alone would give them.

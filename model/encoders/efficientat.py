@@ -77,6 +77,7 @@ class EfficientAt(nn.Module):
     sample_rate = SAMPLE_RATE
     frame_s = POOL * HOP / SAMPLE_RATE
     min_samples = SAMPLE_RATE // 10
+    precise: tuple[str, ...] = ()
     width = WIDTH
 
     def __init__(self) -> None:

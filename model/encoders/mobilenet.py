@@ -43,6 +43,7 @@ class MobileNet(nn.Module):
     sample_rate = SAMPLE_RATE
     frame_s = POOL * HOP / SAMPLE_RATE
     min_samples = SAMPLE_RATE // 10
+    precise: tuple[str, ...] = ()
 
     def __init__(self, *, width: int = 384, context: int = 2, kernel: int = 7) -> None:
         """``context`` blocks of ``kernel`` frames each widen what a frame knows."""

@@ -59,6 +59,12 @@ CAPTIONER = {
 }
 """Task 6A's modules -> ours; below ``bart_lm`` both have the Transformers layout."""
 
+CAPTIONER_TIED = {
+    f"bart_lm.{copy}.weight": "bart_lm.model.shared.weight"
+    for copy in ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
+}
+"""One embedding under four names; ours has the second."""
+
 CAPTIONER_DROPPED = tuple(f"audio_enc.{key}" for key in ENCODER_DROPPED)
 
 
@@ -92,7 +98,7 @@ def import_captioner(
     words = load_tokenizer(tokenizer, config.decoder)
     state = read_state_dict(source)
     model = CaptionerModel(config)
-    fill(model, state, CAPTIONER, CAPTIONER_DROPPED)
+    fill(model, state, CAPTIONER, CAPTIONER_DROPPED, CAPTIONER_TIED)
     generation = checkpoint.baseline_search(max_length=100)
     generation.forced_bos_token_id = config.decoder.bos_token_id
     checkpoint.save(target, model, words, generation)

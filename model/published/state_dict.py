@@ -7,27 +7,31 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.errors import CheckpointError
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a file of named tensors without running anything it may hold.
+def read_state_dict(path: Path, under: str | None = None) -> dict[str, Tensor]:
+    """Read a file of named tensors, PyTorch's or safetensors, without running what it may hold.
 
-    They may lie under ``state_dict``, beside what else a training run wrote.
+    They may lie ``under`` a key, beside what else a training run wrote.
 
     Raises:
         CheckpointError: it cannot be read, or it holds something else, too.
     """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path} is refused: it is damaged or holds code") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    if under is not None and isinstance(state, dict) and isinstance(state.get(under), dict):
+        state = state[under]
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
@@ -40,12 +44,15 @@ def fill(
     state: Mapping[str, Tensor],
     layout: Mapping[str, str],
     dropped: Collection[str],
+    tied: Mapping[str, str] | None = None,
 ) -> None:
     """Load published weights; ``layout`` maps their modules' names to ours.
 
+    ``tied`` are weights that they hold twice and we once: what each must be equal to.
+
     Raises:
         CheckpointError: a key is missing, unknown (in neither ``layout`` nor ``dropped``), of
-            another shape or dtype, or unequal where ours are tied; the message names it.
+            another shape or dtype, or unequal to what it is tied to; the message names it.
     """
     own = module.state_dict()
     theirs = {
@@ -54,20 +61,21 @@ def fill(
         for key in own
         if key.startswith(f"{ours}.")
     }
-    _refuse(f"{name} is missing" for name in theirs if name not in state)
-    _refuse(f"{name} is unknown" for name in state if name not in theirs and name not in dropped)
+    tied = tied or {}
+    known = {*theirs, *tied, *dropped}
+    _refuse(f"{name} is missing" for name in (*theirs, *tied) if name not in state)
+    _refuse(f"{name} is unknown" for name in state if name not in known)
     _refuse(
         f"{name} is {_kind(state[name])}, not {_kind(own[key])}"
         for name, key in theirs.items()
         if _kind(state[name]) != _kind(own[key])
     )
-    module.load_state_dict({key: state[name] for name, key in theirs.items()})
-    loaded = module.state_dict()
     _refuse(
         f"{name} differs from the weight that it is tied to"
-        for name, key in theirs.items()
-        if not torch.equal(state[name], loaded[key])
+        for name, source in tied.items()
+        if not torch.equal(state[name], state[source])
     )
+    module.load_state_dict({key: state[name] for name, key in theirs.items()})
 
 
 def _kind(tensor: Tensor) -> str:

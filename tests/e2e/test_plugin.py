@@ -33,6 +33,7 @@ class Patches(nn.Module):
     """An encoder: each tenth of a second at 8 kHz, projected."""
 
     sample_rate, width, frame_s, min_samples = 8000, 4, 0.1, FRAME
+    precise: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()

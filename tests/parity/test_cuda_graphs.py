@@ -19,8 +19,6 @@ from model.types import Difference, GenerationOptions, SourceInfo, Waveform
 from service.settings import BUNDLED
 from tests.support.searches import draw_memory, draw_options, lively_decoder
 
-needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
 
 class AsItIs:
     """Compiles nothing, and has clips added until they are a power of two."""
@@ -59,7 +57,7 @@ def test_clips_added_for_company_change_nothing() -> None:
     assert compile_with.clips <= {1, 2, 4, 8}
 
 
-@needs_a_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("seed", range(5))
 def test_hundreds_of_random_cases(seed: int) -> None:
     """5 x 25 batches of up to 8 clips, each with options of its own; shapes come again."""
@@ -72,7 +70,7 @@ def test_hundreds_of_random_cases(seed: int) -> None:
         assert_equal(pair, memory, **draw_options(rng))
 
 
-@needs_a_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_captions_and_differences(dtype: str) -> None:
     """Twice, since what comes again is replayed."""

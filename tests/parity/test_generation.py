@@ -37,7 +37,7 @@ def score(decoder: BartDecoder, difference: Difference, tokens: Tensor) -> Tenso
 
 
 def assert_equal(decoder: BartDecoder, difference: Difference, **options: Any) -> None:
-    wanted = reference.generate(decoder, difference, **options)
+    wanted = reference.generate(reference.transformers_bart(decoder), difference, **options)
     found = decoder.generate(difference, **options)
     width = max(wanted.shape[-1], found.tokens.shape[-1])
     wanted, tokens = (
@@ -60,6 +60,13 @@ def test_a_thousand_random_cases(small: BartDecoder, seed: int) -> None:
     torch.manual_seed(seed)
     for _ in range(5):
         assert_equal(small, draw_memory(rng, 8, 16), **draw_options(rng))
+
+
+def test_with_encoder_layers() -> None:
+    rng = random.Random(7)
+    torch.manual_seed(7)
+    for _ in range(5):
+        assert_equal(lively_decoder(encoder_layers=2), draw_memory(rng, 8, 16), **draw_options(rng))
 
 
 @pytest.mark.parametrize("num_beams", [1, 4])

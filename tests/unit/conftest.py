@@ -73,9 +73,17 @@ def make_model(make_config: Callable[..., CaptionerConfig]) -> MakeModel:
         model = CaptionerModel(make_config(difference)).eval()
         generator = torch.Generator().manual_seed(2)
         with torch.no_grad():
-            for module in model.modules():
-                _randomize(module, generator)
             bart = model.decoder.bart
+            words, last = bart.model.shared, bart.model.decoder.layernorm_embedding
+            # As Transformers orders its modules, which have the words thrice: what comes of these
+            # draws speaks in sentences of many lengths.
+            for name, module in model.named_modules():
+                if name.endswith("coder.embed_positions"):
+                    _randomize(words, generator)
+                if module is not last:
+                    _randomize(module, generator)
+            _randomize(last, generator)
+            words.weight.normal_(0, 1.5 * words.embedding_dim**-0.5, generator=generator)
             bart.model.encoder.embed_positions.weight.normal_(0, 0.5, generator=generator)
             # The next token depends on the memory and the place, not on the last token alone.
             bart.model.decoder.embed_positions.weight.mul_(2)
@@ -223,9 +231,9 @@ def make_captioner(
 ) -> Callable[..., Captioner]:
     """The pipeline around a copy of a model, without a checkpoint directory."""
 
-    def make(model: CaptionerModel) -> Captioner:
+    def make(model: CaptionerModel, words: PreTrainedTokenizerFast = tokenizer) -> Captioner:
         generation = GenerationConfig(**search)
-        loaded = Checkpoint("tiny", "0", {}, deepcopy(model), tokenizer, generation)
+        loaded = Checkpoint("tiny", "0", {}, deepcopy(model), words, generation)
         return Captioner(loaded, torch.device("cpu"))
 
     return make

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from scipy.stats import t
 
 from training.evaluation.card import between
 from training.experiments.edits import ROWS, STEPS, TESTING, TRAINING
-from training.experiments.report import interval
 
 Result = dict[str, Any]
 Value = Callable[[Result], float | None]
@@ -89,6 +91,14 @@ def _of(*path: str) -> Value:
         return None if found is None else float(found)
 
     return value
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95% interval (Student's t); nan of one value."""
+    if len(values) < 2:
+        return fmean(values), math.nan
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return fmean(values), float(half)
 
 
 def _cell(values: Sequence[float | None]) -> str:

@@ -5,6 +5,11 @@ Arguments are those of ``samples.collate``.
 
 from training.losses.captioning import Captioning, Telling
 from training.losses.disentangling import Disentangling
-from training.losses.distillation import Differing, Hearing
+from training.losses.distillation import Differing, Hearing, Rest
+from training.losses.reading import Pairing, TextEncoder
+from training.losses.twinned import Twinned
 
-__all__ = ["Captioning", "Differing", "Disentangling", "Hearing", "Telling"]
+__all__ = [
+    "Captioning", "Differing", "Disentangling", "Hearing", "Pairing", "Rest", "Telling",
+    "TextEncoder", "Twinned",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from typing import Any
 
 from training.recipes.adc import ADC
+from training.recipes.edtc import EDTC
 from training.recipes.hearing import HEARING, PUBLISHED
 from training.recipes.recipe import Recipe
 
@@ -10,6 +11,7 @@ RECIPES: dict[str, dict[str, Recipe[Any]]] = {
     "hearing": {**HEARING},
     "published": {**PUBLISHED},
     "adc": {**ADC},
+    "edtc": {**EDTC},
 }
 """By the name and the scale that the command line gives."""
 

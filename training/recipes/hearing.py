@@ -246,7 +246,7 @@ def tell_by_name(captioner: CaptionerModel, tokenizer: PreTrainedTokenizerFast) 
     What the decoder says it looks up in the same embeddings: to copy a name is learned once, and
     then known of kinds that hardly a sentence speaks of.
     """
-    words = _decoder(captioner).bart.get_input_embeddings().weight
+    words = _decoder(captioner).bart.model.shared.weight
     for kind, label in enumerate(EVENTS):
         tokens = tokenizer(normalize_caption(label), add_special_tokens=False)["input_ids"]
         named = words[tokens].mean(dim=0)

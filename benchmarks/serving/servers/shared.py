@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -33,12 +34,14 @@ NETWORK = "BENCHMARK_NETWORK"
 
 def load() -> Captioner:
     """The bundled checkpoint, warmed up."""
-    if os.environ.get(SEARCH) == "generate":
-        BartDecoder.generate = _generate  # type: ignore[method-assign]
     if os.environ.get(NETWORK) == "full":
         captioner = Captioner(full_size(), torch.device("cpu"))
     else:
         captioner = Captioner.from_dir(CHECKPOINT, runtime=os.environ.get(RUNTIME, "torch"))
+    if os.environ.get(SEARCH) == "generate":
+        decoder = cast(BartDecoder, captioner.model.decoder)
+        bart = reference.transformers_bart(decoder)
+        decoder.generate = partial(_generate, bart)  # type: ignore[method-assign]
     captioner.warm_up()
     return captioner
 
@@ -57,10 +60,10 @@ def full_size() -> Checkpoint:
     return replace(bundled, model=model, generation=generation)
 
 
-def _generate(self: BartDecoder, difference: Difference, **options: Any) -> Sequences:
+def _generate(bart: Any, difference: Difference, **options: Any) -> Sequences:
     """Transformers' search; its scores are not asked for, which spares it some work."""
-    tokens = reference.generate(self, difference, **options)
-    lengths = (tokens != self.pad_token_id).sum(dim=-1) - 1  # the first was forced
+    tokens = reference.generate(bart, difference, **options)
+    lengths = (tokens != bart.config.pad_token_id).sum(dim=-1) - 1  # the first was forced
     return Sequences(tokens, lengths, torch.zeros(tokens.shape[:2]))
 
 

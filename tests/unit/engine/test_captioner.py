@@ -242,8 +242,7 @@ def saying(
     """A captioner whose words are of several tokens each, and which says this; its tokens."""
 
     def make(sentence: str, unended: bool) -> tuple[Captioner, int]:
-        captioner = make_captioner(model)
-        captioner.tokenizer = train_tokenizer(["a dog"] * 2, 262)
+        captioner = make_captioner(model, train_tokenizer(["a dog"] * 2, 262))
         words = captioner.tokenizer(sentence)["input_ids"][:-1]
         ends = torch.tensor([[[*words, 2]]])
 

@@ -260,7 +260,7 @@ def test_layout_of_the_state_dict(any_model: CaptionerModel) -> None:
         r"encoder\.norm\.(weight|bias|running_mean|running_var|num_batches_tracked)",
         block,
         r"adapter\.(weight|bias)",
-        r"decoder\.bart\.(model\.(shared|encoder|decoder)\.[\w.]+|final_logits_bias|lm_head\.weight)",
+        r"decoder\.bart\.(model\.(shared|encoder|decoder)\.[\w.]+|final_logits_bias)",
     ]
     if any_model.config.difference.name == "masking":
         layout.append(r"difference\.(query|key|value)\.(weight|bias)")
@@ -269,13 +269,6 @@ def test_layout_of_the_state_dict(any_model: CaptionerModel) -> None:
         assert re.fullmatch("|".join(layout), name), name
     for part in layout:
         assert any(re.fullmatch(part, name) for name in names), part
-
-
-def test_token_embedding_is_one(model: CaptionerModel) -> None:
-    bart = model.decoder.bart
-    shared = bart.model.shared.weight
-    for copy in (bart.lm_head, bart.model.encoder.embed_tokens, bart.model.decoder.embed_tokens):
-        assert copy.weight is shared
 
 
 def test_default_configuration_has_the_papers_shapes() -> None:
@@ -298,13 +291,12 @@ def test_default_configuration_has_the_papers_shapes() -> None:
         assert shapes[f"difference.{projection}.bias"] == (768,)
     bart = model.decoder.bart
     assert shapes["decoder.bart.model.shared.weight"] == (50265, 768)
-    assert len(bart.model.encoder.layers) == 0
-    assert {"layernorm_embedding", "embed_positions"} <= set(bart.model.encoder._modules)
+    assert set(bart.model.encoder._modules) == {"layernorm_embedding", "embed_positions"}
     assert len(bart.model.decoder.layers) == 6
     for number, layer in enumerate(bart.model.decoder.layers):
-        assert layer.self_attn.num_heads == layer.encoder_attn.num_heads == 12
+        assert layer.self_attn.heads == layer.encoder_attn.heads == 12
         assert shapes[f"decoder.bart.model.decoder.layers.{number}.fc1.weight"] == (3072, 768)
-    assert (bart.config.activation_function, bart.config.dropout) == ("gelu", 0.1)
+        assert layer.dropout == 0.1
     assert model.encoder.time_pool == 64
     assert model.encoder.frame_s == pytest.approx(1.28)
 
