@@ -98,7 +98,7 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
-    if arguments.tables[0].startswith("adc"):
+    if "adc" in arguments.tables:
         _reproduce_adc(arguments)
         return
     from training.experiments.esc_scenes import Roots
@@ -130,15 +130,18 @@ def _reproduce(arguments: argparse.Namespace) -> None:
 def _reproduce_adc(arguments: argparse.Namespace) -> None:
     from training.experiments import edit_report, edits
 
-    if "adc" in arguments.tables:
-        edits.reproduce(
-            esc50=arguments.esc50,
-            encoder=arguments.encoder,
-            output=arguments.output,
-            seeds=arguments.seeds,
-            part=arguments.part,
-        )
-    print(edit_report.write(arguments.output, arguments.page))
+    if {*arguments.tables} - {"adc", "report"}:
+        sys.exit("adc is a study of its own: give it a command and a folder of its own")
+    edits.reproduce(
+        esc50=arguments.esc50,
+        encoder=arguments.encoder,
+        output=arguments.output,
+        seeds=arguments.seeds,
+        part=arguments.part,
+    )
+    if "report" in arguments.tables:
+        page = arguments.docs and arguments.docs / "changes.md"
+        print(edit_report.write(arguments.output, page))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

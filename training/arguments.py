@@ -157,9 +157,9 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument(
         "tables",
         nargs="+",
-        choices=(*TABLES, "scenes", "report", "adc", "adc-report"),
-        help="whose rows; scenes: only build ESC Scenes; report: only write what is found; adc and "
-        "adc-report: of audio difference captioning, on pairs of edits of ESC-50's recordings",
+        choices=(*TABLES, "adc", "scenes", "report"),
+        help="whose rows; adc: those of audio difference captioning; scenes: only build ESC "
+        "Scenes; report: only write what is found",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     study.add_argument("--sounds", type=Path, default=DATA / "sounds", help="real recordings")
@@ -180,10 +180,9 @@ def _reproduce(commands: Commands) -> None:
     )
     study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
     study.add_argument(
-        "--docs", type=Path, help="with report: the folder whose reproduction.md is made new, too"
-    )
-    study.add_argument(
-        "--page", type=Path, help="of adc: a page of Markdown to write the report into"
+        "--docs",
+        type=Path,
+        help="with report: the folder whose reproduction.md (of adc changes.md) is made new, too",
     )
     study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
     study.add_argument("--batch-size", type=int, help="of rows that do not say it (the paper's)")

@@ -26,10 +26,8 @@ def import_encoder(source: Path, target: Path, mean: float, std: float) -> None:
     Raises:
         CheckpointError: ``source`` is not that network's; the message names what does not fit.
     """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in read_state_dict(source, under="state_dict").items()
-    }
+    found = read_state_dict(source, under="state_dict")
+    state = {key.removeprefix("model."): value for key, value in found.items()}
     try:
         hidden, flat = state["fc.0.weight"].shape
         last = len(state["fc.3.weight"])

@@ -93,6 +93,14 @@ def _of(*path: str) -> Value:
     return value
 
 
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95% interval (Student's t); nan of one value."""
+    if len(values) < 2:
+        return fmean(values), math.nan
+    half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return fmean(values), float(half)
+
+
 def _cell(values: Sequence[float | None]) -> str:
     there = [value for value in values if value is not None]
     if not there or len(there) < len(values):

@@ -5,9 +5,11 @@ Shapes: T frames, D features, L tokens, M frames of the decoder's memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from model.captioner import CaptionerModel
 from model.changes import NOTHING, read
 from model.decoders import BartDecoder
+from model.decoders.bart_modules import Layer
 from model.difference import Concentrated
 from training.captions.edits import Edit, sentence
 from training.captions.tokenizer import MAX_TOKENS, tokenize
@@ -141,22 +144,16 @@ def looks(model: CaptionerModel, tokenizer: PreTrainedTokenizerFast, pair: Kept)
     difference = model.difference(after, before)
     tokens = tokenize(tokenizer, sentence(pair.edits, STYLE))[None]
     assert isinstance(model.decoder, BartDecoder)
-    seen: list[Tensor] = []
-
-    def look(attention: Any, inputs: tuple[Tensor, Tensor, Tensor], _: Tensor) -> None:
-        x, memory, mask = inputs
-        query, key = (
-            part.view(*part.shape[:2], attention.heads, -1).transpose(1, 2)
-            for part in (attention.q_proj(x), attention.k_proj(memory))
-        )
-        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
-        seen.append(scores.masked_fill(~mask, -torch.inf).softmax(dim=3))
-
-    layers: Any = model.decoder.bart.model.decoder.layers
-    hooks = [layer.encoder_attn.register_forward_hook(look) for layer in layers]
-    try:
+    bart, found = model.decoder.bart, []
+    with ExitStack() as hooks:  # attention itself does not tell where it looks
+        for layer in cast(Iterable[Layer], bart.model.decoder.layers):
+            for projection in (layer.encoder_attn.q_proj, layer.encoder_attn.k_proj):
+                hook = projection.register_forward_hook(lambda _, __, made: found.append(made))
+                hooks.callback(hook.remove)
         model.decoder(difference, tokens)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return torch.stack(seen).mean(dim=(0, 1, 2, 3))
+    heads = [made[0].unflatten(1, (bart.heads, -1)).transpose(0, 1) for made in found]
+    looked = [
+        (query @ key.mT / math.sqrt(key.shape[2])).softmax(dim=2)
+        for query, key in zip(heads[::2], heads[1::2], strict=True)
+    ]
+    return torch.stack(looked).mean(dim=(0, 1, 2))

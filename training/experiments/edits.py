@@ -93,20 +93,21 @@ def reproduce(
 
     ``encoder`` is a checkpoint directory, whose encoder is frozen.
     """
+    todo = [(name, seed) for seed in range(seeds) for name in ROWS][part[0] :: part[1]]
+    paths = {(name, seed): output / "results" / f"{name}-{seed}.json" for name, seed in todo}
+    left = {run: path for run, path in paths.items() if not path.exists()}
+    if not left:
+        return
     pairs = {split: _pairs(split, esc50, encoder, output) for split in ("train", "test")}
     tokenizer = train_tokenizer(
         [sentence(each, STYLE) for pair in pairs["train"] for each in both_ways(pair.edits)],
         VOCABULARY,
     )
-    todo = [(name, seed) for seed in range(seeds) for name in ROWS]
-    for name, seed in todo[part[0] :: part[1]]:
-        result = output / "results" / f"{name}-{seed}.json"
-        if result.exists():
-            continue
+    for (name, seed), path in left.items():
         print(f"{name}, seed {seed}", flush=True)
-        found = _run(ROWS[name], seed, pairs, tokenizer, output / "runs" / result.stem)
-        result.parent.mkdir(exist_ok=True)
-        result.write_text(json.dumps({"row": name, "seed": seed, **asdict(ROWS[name]), **found}))
+        found = _run(ROWS[name], seed, pairs, tokenizer, output / "runs" / path.stem)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"row": name, "seed": seed, **asdict(ROWS[name]), **found}))
 
 
 def _run(

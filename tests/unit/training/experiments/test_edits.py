@@ -44,19 +44,19 @@ def test_a_study_is_done_once_and_reported(
     monkeypatch.setattr(coco, "score", lambda *_: coco.Scores(dict.fromkeys(coco.METRICS, 0.5), {}))
     search = GenerationConfig(num_beams=2)  # type: ignore[no-untyped-call]
     checkpoint.save(tmp_path / "encoder", captioner, tokenizer, search)
-    page = tmp_path / "page.md"
+    page = tmp_path / "changes.md"
     page.write_text(f"before\n{edit_report.START}\nold\n{edit_report.END}\nafter\n")
     arguments = [
         *("--esc50", str(roots.esc50), "--encoder", str(tmp_path / "encoder"), "--seeds", "2"),
-        *("--output", str(tmp_path / "study"), "--page", str(page)),
+        *("--output", str(tmp_path / "study"), "--docs", str(tmp_path)),
     ]
 
-    def run(table: str) -> str:
-        monkeypatch.setattr("sys.argv", ["training", "reproduce", table, *arguments])
+    def run(*tables: str) -> str:
+        monkeypatch.setattr("sys.argv", ["training", "reproduce", *tables, *arguments])
         command.main()
         return capsys.readouterr().out
 
-    run("adc")
+    run("adc", "report")
     results = {path.stem: path.stat() for path in (tmp_path / "study" / "results").iterdir()}
     assert results.keys() == {f"{row}-{seed}" for row in edits.ROWS for seed in range(2)}
     found = json.loads((tmp_path / "study" / "results" / "cac-0.json").read_text())
@@ -68,7 +68,7 @@ def test_a_study_is_done_once_and_reported(
     assert "| cac-late-1 | 2 |" in text
     assert "| late over early |" not in text, "there are no rows of it"
     assert (tmp_path / "study" / "attention.png").exists()
-    assert "seed" not in run("adc"), "nothing was left to do"
+    assert "seed" not in run("adc", "report"), "nothing was left to do"
     again = {path.stem: path.stat() for path in (tmp_path / "study" / "results").iterdir()}
     assert all(again[name].st_mtime_ns == one.st_mtime_ns for name, one in results.items())
 
