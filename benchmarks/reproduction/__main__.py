@@ -2,8 +2,8 @@
 
 Clotho's folder in its official layout, with a few clips of its real lengths made in code, and the
 published baseline's file with random weights, which is imported as the real one is: weights and
-sounds make no difference to time and memory. What it takes is extrapolated to all of Clotho. On a CPU
-its seconds count, so that others on the machine do not.
+sounds make no difference to time and memory. What it takes is extrapolated to all of Clotho. On a
+CPU its seconds count, so that others on the machine do not.
 """
 
 from __future__ import annotations
