@@ -69,6 +69,17 @@ def test_a_study_from_data_to_report(
     plots = ("learning", "gain", "masks")
     assert all((study / f"study-{name}.png").stat().st_size > 1000 for name in plots)
 
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "reproduction.md").write_text("<!-- answer: made by reproduce report -->\n"
+                                          "<!-- answer: end -->\n"
+                                          "<!-- figures: made by reproduce report -->\n"
+                                          "<!-- figures: end -->\n")  # fmt: skip
+    run("report", "--docs", str(docs))
+    assert "| masking-same-same | 1 |" in (docs / "reproduction.md").read_text()
+    assert (docs / "reproduction.json").read_text() == (study / "summary.json").read_text()
+    assert {path.stem for path in (docs / "images").iterdir()} == {f"study-{one}" for one in plots}
+
     before = (study / reproduce.RESULTS).read_text()
     out = run("table1", "report")
     assert "subtraction-same-same, seed 0" in out
