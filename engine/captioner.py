@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from engine.changes import changes as said
+from engine.changes import evidence, likely
 from engine.reading import Reader, Watching, whole_words
 from engine.sounds import shared, sounds
 from model import checkpoint
@@ -212,10 +213,11 @@ class Captioner:
                 None if reference is None else self._timeline(left.kept, row, clip),
                 self._sounds(left.events, row, clip),
                 None if reference is None else self._shared(clip, reference),
-                _said(found, row, speaker.tokenizer) if options.style == "changes" else None,
+                None if options.style != "changes" or reference is None
+                else self._said(found, row, clip, reference),
             )
             for row, (clip, reference) in enumerate(pairs)
-        ]
+        ]  # fmt: skip
 
     @torch.inference_mode()
     def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
@@ -375,6 +377,19 @@ class Captioner:
         both = shared(self.events(clip), self.events(reference))
         return sounds(both, self.labels, self.frame_s)
 
+    def _said(
+        self, found: Sequences, row: int, clip: Encoded, reference: Encoded
+    ) -> tuple[Change, ...]:
+        """What all of the best sentence says has changed, however short the caption is cut."""
+        speaker = self._speakers["changes"]
+        [sentence] = speaker.tokenizer.batch_decode(found.tokens[row, :1], skip_special_tokens=True)
+        after, before = (
+            {} if self.model.events is None else likely(self.events(one), self.labels)
+            for one in (clip, reference)
+        )
+        heard = evidence(after, before, speaker.model.config.nouns or {})
+        return said(sentence, found.scores[row, 0].item(), heard)
+
     def _timeline(self, kept: Tensor | None, row: int, clip: Encoded) -> tuple[Segment, ...]:
         """One segment per encoder frame of the clip, padding left out."""
         frames = int(clip.mask.sum())
@@ -415,9 +430,3 @@ def _prompts(model: CaptionerModel, asked: Detail | Literal["caption"], told: Di
     """[B, L]: what is asked of each pair."""
     ids = getattr(model.config.prompts, asked)
     return torch.tensor(ids, device=told.memory.device).expand(len(told.memory), -1)
-
-
-def _said(found: Sequences, row: int, tokenizer: PreTrainedTokenizerFast) -> tuple[Change, ...]:
-    """What all of the best sentence says has changed, however short the caption is cut."""
-    [sentence] = tokenizer.batch_decode(found.tokens[row, :1], skip_special_tokens=True)
-    return said(sentence, found.scores[row, 0].item())

@@ -29,7 +29,7 @@ from engine.stream import HeardWindow
 from engine.worker import AnyCaptioner, Job, Prepared, StreamWindow, Work, Worker
 from model.audio import DecodeLimits
 from model.errors import AudioError, EmptyAudio, OptionsError
-from model.types import Description, Encoded, GenerationOptions, SourceInfo
+from model.types import Description, Encoded, GenerationOptions, SourceInfo, Style
 
 T = TypeVar("T")
 STREAM_RETRY_S = 30.0
@@ -263,11 +263,7 @@ class Engine:
         self, files: Mapping[str, BinaryIO], options: GenerationOptions
     ) -> Comparison:
         """Say what is heard when in two long recordings, and in which alone; as ``timeline``."""
-        if options.style != "rest":
-            raise OptionsError(
-                f"style {options.style} is for clips of at most "
-                f"{self._settings.max_audio_seconds:g} s: send shorter ones, or leave style out"
-            )
+        self.check_recordings(options.style)
         timelines = {}
         for name, file in files.items():
             try:
@@ -279,6 +275,14 @@ class Engine:
             (whole,) = (item for item in heard if isinstance(item, long.Whole))
             timelines[name] = Timeline(entries, whole)
         return Comparison(timelines)
+
+    def check_recordings(self, style: Style) -> None:
+        """Raise OptionsError for a style that tells nothing of long recordings."""
+        if style != "rest":
+            raise OptionsError(
+                f"style {style} is for clips of at most "
+                f"{self._settings.max_audio_seconds:g} s: send shorter ones, or leave style out"
+            )
 
     @contextmanager
     def streaming(self) -> Iterator[None]:

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.adapters import ADAPTERS
-from model.config import CaptionerConfig, ConcentratedConfig, PrefixConfig
+from model.config import (
+    CaptionerConfig,
+    ConcentratedConfig,
+    EncoderConfig,
+    EnsembleConfig,
+    PrefixConfig,
+)
 from model.contracts import (
     Adapter,
     Compilable,
@@ -39,7 +45,7 @@ ROUNDING = 1e-2
 
 def build(config: CaptionerConfig) -> Parts:
     """The parts that ``config`` names, with fresh weights."""
-    encoder = ENCODERS[config.encoder.name](**config.encoder.keywords())
+    encoder = _encoder(config.encoder)
     adapter = ADAPTERS[config.adapter.name](
         inputs=encoder.width, width=config.decoder.width, **config.adapter.keywords()
     )
@@ -65,6 +71,13 @@ def build(config: CaptionerConfig) -> Parts:
             frame_s=encoder.frame_s,
         )
     return Parts(encoder, adapter, difference, decoder, events, levels)
+
+
+def _encoder(config: EncoderConfig) -> Encoder:
+    keywords = config.keywords()
+    if isinstance(config, EnsembleConfig):
+        keywords["parts"] = [_encoder(part) for part in config.parts]
+    return ENCODERS[config.name](**keywords)
 
 
 class CaptionerModel(nn.Module):

@@ -52,14 +52,16 @@ class Change:
 
 
 def read(sentence: str) -> tuple[Change, ...]:
-    """What ``sentence`` says has changed; clauses of another form say nothing."""
-    if sentence in NOTHING.values():
+    """What ``sentence`` says has changed.
+
+    Of a clause of another form no more is known than that it speaks of something different.
+    """
+    if sentence in ("", *NOTHING.values()):
         return ()
-    found = (_clause(clause) for clause in sentence.split(" and "))
-    return tuple(change for change in found if change is not None)
+    return tuple(_clause(clause) for clause in sentence.split(" and "))
 
 
-def _clause(clause: str) -> Change | None:
+def _clause(clause: str) -> Change:
     if stated := _STATEMENT.fullmatch(clause):
         kind = next(kind for kind in KINDS if kind == stated[2])
         return Change(kind, _ARTICLE.sub("", stated[1]))
@@ -67,7 +69,7 @@ def _clause(clause: str) -> Change | None:
         if found := pattern.fullmatch(clause):
             kind = next(kind for kind in KINDS if kind == ordered)
             return Change(kind, _ARTICLE.sub("", found[1]))
-    return None
+    return Change("different", clause)
 
 
 def state(changes: Sequence[tuple[Kind, str, bool]]) -> str:

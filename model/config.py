@@ -37,7 +37,10 @@ class LogMelConfig(Strict):
     f_max: float | None = None
     """Hz; None is the Nyquist frequency."""
     floor: float = 2.22e-16
-    """Added to the mel power before the logarithm."""
+    """Added to the mel power before the natural logarithm; in decibels the least of it."""
+    scale: Literal["ln", "db"] = "ln"
+    pad: Literal["constant", "reflect"] = "constant"
+    """What lies before and after a clip."""
 
 
 class Cnn14Config(Strict):
@@ -95,6 +98,66 @@ class HtsatConfig(Strict):
         return self
 
 
+class NormalizedLogMelConfig(Strict):
+    """BYOL-A's front end: on what scale log-mels are, which is that of their training set."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class ByolAConfig(Strict):
+    """BYOL-A's network as frames; the defaults are those of 2020."""
+
+    name: Literal["byol_a"] = "byol_a"
+    front_end: NormalizedLogMelConfig = NormalizedLogMelConfig()
+    blocks: int = Field(default=3, ge=1, le=6)
+    hidden: int = 2048
+    width: int = 2048
+    joined: bool = False
+    """Whether the convolutions' features stand beside those of the layers over them: in 2022's."""
+    dropout: float = 0.3
+
+
+class ConvNextConfig(Strict):
+    """ConvNeXt-Tiny as published for AudioSet, at any width."""
+
+    name: Literal["convnext"] = "convnext"
+    front_end: LogMelConfig = LogMelConfig(
+        sample_rate=32_000, window=1024, hop=320, n_fft=1024, mels=224, f_min=50.0, f_max=14_000.0,
+        floor=1e-10, scale="db", pad="reflect",
+    )  # fmt: skip
+    widths: tuple[int, ...] = (96, 192, 384, 768)
+    depths: tuple[int, ...] = (3, 3, 9, 3)
+    """Blocks of each stage."""
+
+    @model_validator(mode="after")
+    def _four_stages(self) -> ConvNextConfig:
+        if not len(self.widths) == len(self.depths) == 4:
+            raise ValueError("encoder.widths and encoder.depths need four entries each")
+        return self
+
+
+PartConfig = Annotated[
+    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig | ByolAConfig,
+    Field(discriminator="name"),
+]
+
+
+class EnsembleConfig(Strict):
+    """Several encoders side by side, on one grid of frames."""
+
+    name: Literal["ensemble"] = "ensemble"
+    parts: tuple[PartConfig, ...] = (Cnn14Config(), ConvNextConfig())
+    frame_s: float = Field(0.32, gt=0)
+    """Seconds per frame: 32 of them are ten seconds."""
+
+    @model_validator(mode="after")
+    def _several(self) -> EnsembleConfig:
+        if not self.parts:
+            raise ValueError("encoder.parts needs an encoder")
+        return self
+
+
 class LinearAdapterConfig(Strict):
     """One linear layer from the encoder's width to the decoder's."""
 
@@ -113,6 +176,34 @@ class ProjectionAdapterConfig(Strict):
     name: Literal["projection"] = "projection"
     features: int = 1024
     dropout: float = 0.5
+
+
+class TranslatorConfig(Strict):
+    """EDTC, section 2.3."""
+
+    encoder_layers: int = 3
+    decoder_layers: int = 2
+    kernel: int = 45
+    """Frames that its convolutions see; odd."""
+
+    @model_validator(mode="after")
+    def _odd(self) -> TranslatorConfig:
+        if self.kernel % 2 == 0:
+            raise ValueError("adapter.translator.kernel must be odd")
+        return self
+
+
+class EdtcAdapterConfig(Strict):
+    """FUSER and TRANSLATOR; without both, one linear layer over all streams."""
+
+    name: Literal["edtc"] = "edtc"
+    streams: tuple[int, ...] = (2048, 768)
+    """Widths of the encoder's parts."""
+    window: int = 32
+    """Frames that are adapted together."""
+    heads: int = 12
+    fuser_layers: int | None = 3
+    translator: TranslatorConfig | None = TranslatorConfig()
 
 
 class MaskingConfig(Strict):
@@ -160,12 +251,13 @@ class PrefixConfig(Strict):
 
 
 class BartDecoderConfig(Strict):
-    """BART's decoder; its encoder keeps only the positions and the layer norm."""
+    """BART; without layers its encoder keeps only the positions and the layer norm."""
 
     name: Literal["bart"] = "bart"
     vocab_size: int = 50_265
     width: int = 768
     layers: int = 6
+    encoder_layers: int = 0
     heads: int = 12
     ffn: int = 3072
     dropout: float = 0.1
@@ -255,10 +347,18 @@ class SharedConfig(Strict):
 
 # A slot with one system is that class; with a second one it becomes a union, as for diff blocks.
 EncoderConfig = Annotated[
-    Cnn14Config | MobileNetConfig | EfficientAtConfig | HtsatConfig, Field(discriminator="name")
+    Cnn14Config
+    | ConvNextConfig
+    | MobileNetConfig
+    | EfficientAtConfig
+    | HtsatConfig
+    | ByolAConfig
+    | EnsembleConfig,
+    Field(discriminator="name"),
 ]
 AdapterConfig = Annotated[
-    LinearAdapterConfig | NoAdapterConfig | ProjectionAdapterConfig, Field(discriminator="name")
+    LinearAdapterConfig | NoAdapterConfig | EdtcAdapterConfig | ProjectionAdapterConfig,
+    Field(discriminator="name"),
 ]
 DifferenceConfig = Annotated[
     MaskingConfig | SubtractionConfig | ConcentratedConfig | PrefixConfig,
@@ -286,6 +386,9 @@ class SectionsConfig(PartsConfig):
     fetched: FetchedConfig | None = None
     shared: SharedConfig | None = None
     """Neither: the checkpoint is whole."""
+    nouns: dict[str, tuple[str, ...]] | None = None
+    """Of one that tells of changes: what it calls a sound, without article -> the events that are
+    heard of it."""
 
 
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]
@@ -305,6 +408,7 @@ class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, 
     prompts: PromptsConfig | None
     fetched: FetchedConfig | None
     shared: SharedConfig | None
+    nouns: dict[str, tuple[str, ...]] | None
 
     def __init__(self, **kwargs: Any) -> None:
         """Parts as configurations or as plain values; those left out take their defaults.

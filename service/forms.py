@@ -128,7 +128,7 @@ class DifferenceForm(ClipForm):
         "changed from the reference to the input (added, removed, louder, quieter, different, "
         "earlier, later), with `changes` in the answer. `explain`: what each of the two has and "
         "how they compare, where the input is the first. The last two are for clips only, not long "
-        "recordings.",
+        "recordings, which are refused before they are read if this stands in the query string.",
     )
     detail: Detail | None = Field(
         None,

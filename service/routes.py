@@ -131,6 +131,9 @@ async def _difference(
 ) -> schemas.DifferenceResponse | schemas.LongDifferenceResponse:
     settings: Settings = request.app.state.settings
     if announced(request, 0) > settings.max_upload_bytes:
+        # What the query string says is known before the body; a field may stand behind the files.
+        if (style := request.query_params.get("style")) in ("changes", "explain"):
+            request.app.state.engine.check_recordings(style)
         async with AsyncExitStack() as stack:
             form = await _recordings(request, DifferenceForm, stack)
             answer = await _compare(request, form)

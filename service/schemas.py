@@ -94,7 +94,8 @@ class Change(BaseModel):
     operation: Operation = Field(description="What makes the input of the reference.")
     sound: str = Field(description="As the caption calls it; `everything` is all that is heard.")
     confidence: float = Field(
-        description="In [0, 1]: the geometric mean of the probabilities of the sentence's tokens."
+        description="In [0, 1]: how likely operation and sound are right, by how sure the sentence "
+        "is and by whether that sound is heard."
     )
 
 

@@ -34,7 +34,8 @@ class Lines(StreamingResponse):
         """``held`` is let go at the end, or when the client leaves."""
         self._request = request
         self._held = held
-        super().__init__(self._lines(first, items))
+        # A proxy that collects an answer would hold back what is to be seen at once.
+        super().__init__(self._lines(first, items), headers={"X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send them."""

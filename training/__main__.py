@@ -70,6 +70,10 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         yamnet.import_encoder(source or yamnet.installed(), target)
     elif source is None:
         sys.exit(f"import-encoder {arguments.system} needs the published file, too")
+    elif arguments.system == "byol_a":
+        from model.published import byol_a
+
+        byol_a.import_encoder(source, target, arguments.mean, arguments.std)
     elif arguments.system == "efficientat":
         from model.published import efficientat
 
@@ -78,6 +82,13 @@ def _import_encoder(arguments: argparse.Namespace) -> None:
         from model.published import htsat
 
         htsat.import_encoder(source, target)
+    elif arguments.system in ("cnn14", "convnext"):
+        from model.published import audioset
+
+        if arguments.system == "cnn14":
+            audioset.import_cnn14(source, target)
+        else:
+            audioset.import_convnext(source, target)
     else:
         from model.published import dcase2023
 
@@ -97,44 +108,74 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
-    run = _reproduce_explanations if arguments.table == "adiff" else _reproduce_captions
-    run(arguments)
+    if "adc" in arguments.tables:
+        _reproduce_adc(arguments)
+        return
+    if "adiff" in arguments.tables:
+        _reproduce_adiff(arguments)
+        return
+    from training.experiments.esc_scenes import Roots
+    from training.experiments.report import write
+    from training.experiments.reproduce import Data, prepare, reproduce
+
+    folders = (arguments.esc50, arguments.sounds, arguments.clotho, arguments.audiocaps)
+    data = Data(Roots(*folders), arguments.real, arguments.encoder)
+    if "scenes" in arguments.tables:
+        print(prepare(data, arguments.output))
+    tables = [name for name in arguments.tables if name not in ("scenes", "report")]
+    if tables:
+        given = {
+            name: getattr(arguments, name) for name in ("epochs", "batch_size", "learning_rate")
+        }
+        reproduce(
+            tables,
+            data=data,
+            output=arguments.output,
+            variants=arguments.variants,
+            seeds=arguments.seeds,
+            part=arguments.part,
+            given={name: value for name, value in given.items() if value is not None},
+        )
+    if "report" in arguments.tables:
+        print(write(arguments.output, arguments.docs))
 
 
-def _reproduce_explanations(arguments: argparse.Namespace) -> None:
+def _reproduce_adc(arguments: argparse.Namespace) -> None:
+    from training.experiments import edit_report, edits
+
+    if {*arguments.tables} - {"adc", "report"}:
+        sys.exit("adc is a study of its own: give it a command and a folder of its own")
+    edits.reproduce(
+        esc50=arguments.esc50,
+        encoder=arguments.encoder,
+        output=arguments.output,
+        seeds=arguments.seeds,
+        part=arguments.part,
+    )
+    if "report" in arguments.tables:
+        page = arguments.docs and arguments.docs / "changes.md"
+        print(edit_report.write(arguments.output, page))
+
+
+def _reproduce_adiff(arguments: argparse.Namespace) -> None:
+    from training.arguments import TEACHER
     from training.experiments.explaining import reproduce
     from training.recipes.recipe import Data
 
+    if {*arguments.tables} - {"adiff", "report"}:
+        sys.exit("adiff is a study of its own: give it a command and a folder of its own")
     data = Data(
         esc50=arguments.esc50,
         clotho=None,
         sounds=arguments.sounds,
         audiocaps=None,
-        teacher=Path(),
-        start=arguments.encoder,
+        teacher=TEACHER,
+        start=None if arguments.encoder == TEACHER else arguments.encoder,
         adiff=arguments.answers,
     )
     rate = arguments.learning_rate
     overrides = {} if rate is None else {"learning_rate": rate}
     print(reproduce(data, arguments.output, arguments.seeds, overrides))
-
-
-def _reproduce_captions(arguments: argparse.Namespace) -> None:
-    from training.experiments.report import write
-    from training.experiments.reproduce import Data, reproduce
-
-    if arguments.table != "report":
-        given = {"epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
-        reproduce(
-            arguments.table,
-            data=Data(arguments.esc50, arguments.clotho, arguments.real, arguments.encoder),
-            output=arguments.output,
-            variants=arguments.variants,
-            seeds=arguments.seeds,
-            part=arguments.part,
-            overrides={name: value for name, value in given.items() if value is not None},
-        )
-    print(write(arguments.output))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

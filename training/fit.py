@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Sampler, SequentialSampler, Subset
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import SAFE_WEIGHTS_NAME
 
@@ -49,6 +52,21 @@ class Stage:
     trainable: str
     """A regular expression: the parameters of ``loss`` whose names it matches learn."""
     budget: Budget
+    validation: Dataset[Sample] | None = None
+    """The loss of these is told whenever a checkpoint is saved, and the best one is kept."""
+    after_step: Callable[[], None] | None = None
+    """Called after each step of the optimizer."""
+    schedule: Callable[[float], float] | None = None
+    """Share of the budget that is done -> factor of the learning rate; None: a cosine after a
+    warm-up."""
+
+
+class _AfterStep(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.call()
 
 
 class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
@@ -57,8 +75,9 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     model: nn.Module
     train_dataset: Sized
 
-    def __init__(self, **keywords: Any) -> None:
+    def __init__(self, schedule: Callable[[float], float] | None, **keywords: Any) -> None:
         super().__init__(**keywords)
+        self.schedule = schedule
         self.logged_at = time.perf_counter()
         self.waited_s = 0.0  # for data, since the last log
 
@@ -77,6 +96,24 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             logs["data_wait"] = round(self.waited_s / (now - self.logged_at), 4)
             self.waited_s, self.logged_at = 0.0, now
         super().log(logs, *arguments, **keywords)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Transformers', unless the stage has its own."""
+        if self.schedule is not None and self.lr_scheduler is None:
+            factor = self.schedule
+            self.lr_scheduler = LambdaLR(
+                cast(Optimizer, optimizer or self.optimizer),
+                lambda step: factor(step / num_training_steps),
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def prediction_step(self, model: nn.Module, inputs: Any, *_: Any, **__: Any) -> Any:
+        """The loss alone: nothing else is evaluated."""
+        with torch.no_grad():
+            return self.compute_loss(model, self._prepare_inputs(inputs)), None, None
+
+    def _load_best_model(self) -> None:
+        """Keep the last weights: ``best`` says where the best are."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:  # noqa: ARG002
         """In order: samples are random already, and those of one batch share their length."""
@@ -98,6 +135,20 @@ class _StageTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         load_weights(self.model, Path(resume_from_checkpoint))
 
 
+_EVALUATION: dict[str, Any] = {
+    "eval_strategy": "steps",
+    "load_best_model_at_end": True,  # else the best checkpoint would not be kept
+    "metric_for_best_model": "loss",
+    "greater_is_better": False,
+}
+
+
+def best(last: Path) -> Path:
+    """Of a stage with ``validation``, given its last checkpoint: the one with the lowest loss."""
+    state = json.loads((last / "trainer_state.json").read_text())
+    return last.with_name(Path(state["best_model_checkpoint"]).name)
+
+
 def load_weights(loss: nn.Module, checkpoint: Path) -> None:
     """Read what a stage saved; every weight must be there."""
     load_model(loss, checkpoint / SAFE_WEIGHTS_NAME)
@@ -106,9 +157,10 @@ def load_weights(loss: nn.Module, checkpoint: Path) -> None:
 def fit(stage: Stage, run_dir: Path) -> Path:
     """Train a stage to the end of its budget, with checkpoints in ``run_dir``/its name.
 
-    Returns the last of them. Resumes from the last one that is there. Mixed precision (bfloat16) on
-    a GPU; several processes when started by ``torchrun``, which share each batch; TensorBoard logs
-    beside the checkpoints. Raises ValueError if a batch cannot be shared evenly.
+    Returns the last of them, whose weights the loss then has. Resumes from the last one that is
+    there. Mixed precision (bfloat16) on a GPU; several processes when started by ``torchrun``,
+    which share each batch; TensorBoard logs beside the checkpoints. Raises ValueError if a batch
+    cannot be shared evenly.
     """
     for name, parameter in stage.loss.named_parameters():
         parameter.requires_grad_(re.search(stage.trainable, name) is not None)
@@ -140,6 +192,8 @@ def fit(stage: Stage, run_dir: Path) -> Path:
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         label_names=[],
+        **_EVALUATION if stage.validation else {},
+        eval_steps=budget.save_steps,
     )
     end = output / f"checkpoint-{budget.steps}"
     last = None
@@ -149,11 +203,15 @@ def fit(stage: Stage, run_dir: Path) -> Path:
         load_weights(stage.loss, end)  # this stage is done
         return end
     trainer = _StageTrainer(
+        schedule=stage.schedule,
         model=stage.loss,
         args=arguments,
         train_dataset=Subset(stage.samples, range(budget.steps * budget.batch_size)),
+        eval_dataset=stage.validation,
         data_collator=collate,
     )
+    if stage.after_step is not None:
+        trainer.add_callback(_AfterStep(stage.after_step))
     trainer.train(resume_from_checkpoint=last)
     stage.loss.cpu()  # the workers of a later stage may hear with what was learned
     return end

@@ -39,9 +39,9 @@ def main() -> None:
     """Print the report, as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.corpus", description=__doc__)
     parser.add_argument("--files", type=int, default=5000, help="in the corpus (5000)")
-    parser.add_argument("--per-turn", type=int, default=1000, help="of them, in each turn (1000)")
+    parser.add_argument("--per-turn", type=int, default=4096, help="of them, in each turn (4096)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
-    parser.add_argument("--files-per-part", type=int, default=100, help="as the command's (100)")
+    parser.add_argument("--files-per-part", type=int, default=512, help="as the command's (512)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="corpus-") as name:
         folder = Path(name)
@@ -121,13 +121,14 @@ def command(
 
 
 def watched(child: subprocess.Popen[bytes], output: Path) -> float:
-    """Wait; seconds of the processor for a file, of all processes, from first part to last."""
+    """Wait; seconds of the processor for a file, of all processes, once each worker has begun."""
     seen = []
     while child.poll() is None:
-        done = sum(pq.read_metadata(part).num_rows for part in parts(output))
-        if done > (seen[-1][0] if seen else 0):
+        there = parts(output)
+        done = sum(pq.read_metadata(part).num_rows for part in there)
+        if len(there) >= len(CORES) and done > (seen[-1][0] if seen else 0):
             seen.append((done, _processor_s(child.pid)))
-        time.sleep(0.2)
+        time.sleep(1)  # to look takes the processor, too
     (first, before), (last, after) = seen[0], seen[-1]
     return (after - before) / (last - first)
 

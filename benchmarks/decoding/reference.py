@@ -29,10 +29,11 @@ def transformers_bart(decoder: BartDecoder) -> Any:
         BartConfig(
             vocab_size=ours.model.shared.num_embeddings,
             d_model=ours.model.shared.embedding_dim,
-            encoder_layers=0,
+            encoder_layers=len(ours.model.encoder.layers),
             decoder_layers=len(layers),
             encoder_attention_heads=ours.heads,
             decoder_attention_heads=ours.heads,
+            encoder_ffn_dim=layers[0].fc1.out_features,
             decoder_ffn_dim=layers[0].fc1.out_features,
             dropout=ours.model.decoder.dropout,
             max_position_embeddings=decoder.max_positions,

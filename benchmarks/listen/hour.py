@@ -1,4 +1,4 @@
-"""An hour of hum with recordings in it, as fast as the model goes.
+"""An hour of background with recordings in it, as fast as the model goes.
 
 Shapes: S samples.
 """
@@ -6,13 +6,14 @@ Shapes: S samples.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.listen.backgrounds import HOUR_S, LEVEL_DB, STREET, hum, street
 from engine.captioner import Captioner
 from engine.engine import Engine
 from engine.listener import Event, Listener
@@ -22,14 +23,10 @@ from model.types import GenerationOptions
 from training.captions.naming import Naming, named
 from training.captions.sounds import ESC50
 from training.datasets.esc50.read import load
-from training.datasets.recording import Samples
+from training.datasets.recording import Recording, Samples
 from training.scenes.synthetic import SOUNDS, synthesize
 
 INSERTED = 30
-HOUR_S = 3600
-HUM_DB = -35.0
-"""Root mean square of the hum, relative to full scale."""
-PIECE_S = 1.6
 ECHO_S = 6.4
 """So long after a sound's end windows may still hold it."""
 AUDIBLE_S = 0.05
@@ -37,7 +34,7 @@ AUDIBLE_S = 0.05
 
 @dataclass(frozen=True)
 class Inserted:
-    """A recording in the hum."""
+    """A recording in the background."""
 
     kind: str
     labels: tuple[str, ...]
@@ -46,10 +43,10 @@ class Inserted:
     start_s: float
 
     def span(self, sample_rate: int) -> tuple[float, float]:
-        """From when to when it is louder than the hum, in seconds of the stream."""
+        """From when to when it is louder than the background, in seconds of the stream."""
         block = round(AUDIBLE_S * sample_rate)
         blocks = self.samples[: len(self.samples) // block * block].reshape(-1, block)
-        loud = np.flatnonzero((blocks**2).mean(axis=1) > 10 ** (HUM_DB / 10))
+        loud = np.flatnonzero((blocks**2).mean(axis=1) > 10 ** (LEVEL_DB / 10))
         first, last = (loud[0], loud[-1] + 1) if len(loud) else (0, len(blocks))
         return self.start_s + first * AUDIBLE_S, self.start_s + last * AUDIBLE_S
 
@@ -59,7 +56,7 @@ def insert(
 ) -> list[Inserted]:
     """As many as there are, spread over the hour.
 
-    The loudest half second of each is ``above_db`` above the hum.
+    The loudest half second of each is ``above_db`` above the background.
     """
     rng = np.random.default_rng(seed)
     apart_s = HOUR_S / len(recordings)
@@ -67,39 +64,37 @@ def insert(
     for number, (kind, samples) in enumerate(recordings):
         half = np.ones(sample_rate // 2, np.float32) / (sample_rate // 2)
         loudest = np.sqrt(np.convolve(samples**2, half, "valid").max())
-        level = 10 ** ((HUM_DB + above_db) / 20) / max(loudest, 1e-6)
+        level = 10 ** ((LEVEL_DB + above_db) / 20) / max(loudest, 1e-6)
         start_s = number * apart_s + rng.uniform(apart_s / 2, apart_s - 10)
         scaled = (samples * level).astype(np.float32)
         found.append(Inserted(kind, ESC50.get(kind, ()), scaled, start_s))
     return found
 
 
-def hum(inserted: Sequence[Inserted], sample_rate: int, seed: int) -> Iterator[Samples]:
-    """The hour, piece by piece: a mains hum with harmonics, faint noise, and the recordings."""
-    rng = np.random.default_rng(seed)
-    size = round(PIECE_S * sample_rate)
-    for start in range(0, HOUR_S * sample_rate, size):
-        times = np.arange(start, start + size) / sample_rate
-        tones = [np.sin(2 * np.pi * 50 * k * times + k) / k for k in (1, 2, 3, 4, 6, 8)]
-        piece = np.sum(tones, axis=0) + 0.1 * rng.standard_normal(size)
-        piece *= 10 ** (HUM_DB / 20) / 0.9  # about the root mean square of what stands above
+def laid(
+    background: Iterable[Samples], inserted: Sequence[Inserted], sample_rate: int
+) -> Iterator[Samples]:
+    """The background's pieces with the recordings: [S] each."""
+    start = 0
+    for piece in background:
+        mixed = piece.astype(np.float64)
         for one in inserted:
             at = round(one.start_s * sample_rate) - start
-            first, last = max(at, 0), min(at + len(one.samples), size)
+            first, last = max(at, 0), min(at + len(one.samples), len(piece))
             if first < last:
-                piece[first:last] += one.samples[first - at : last - at]
-        yield piece.clip(-1, 1).astype(np.float32)
+                mixed[first:last] += one.samples[first - at : last - at]
+        start += len(piece)
+        yield mixed.clip(-1, 1).astype(np.float32)
 
 
 def choose(
-    esc50: Path | None, folds: Sequence[int], sample_rate: int, seed: int
+    recordings: Sequence[Recording], sample_rate: int, seed: int
 ) -> list[tuple[str, Samples]]:
-    """Thirty recordings, of as many kinds as there are: ESC-50's, or sounds made in code."""
+    """Thirty, of as many kinds as there are; without ``recordings``, sounds made in code."""
     rng = np.random.default_rng(seed)
-    if esc50 is None:
+    if not recordings:
         kinds = rng.permutation([*SOUNDS] * INSERTED)[:INSERTED]
         return [(kind, synthesize(kind, rng, sample_rate)) for kind in kinds]
-    recordings = load(esc50, folds, sample_rate)
     kinds = rng.permutation(sorted({one.kind for one in recordings}))[:INSERTED]
     by_kind = [[one for one in recordings if one.kind == kind] for kind in kinds]
     return [(one[0].kind, one[rng.integers(len(one))].samples) for one in by_kind]
@@ -112,29 +107,35 @@ async def report(
     above: Sequence[float],
     seed: int,
     *,
+    in_street: bool,
     each: bool,
 ) -> AsyncIterator[str]:
-    """A row for each level of the recordings above the hum."""
+    """A row for each level of the recordings above the background, a hum or a street."""
     captioner = Captioner.from_dir(model)
     engine = Engine(EngineSettings(decode_workers=1), captioner, Unobserved())
     engine.start()
     rate = captioner.sample_rate
     source = "sounds made in code" if esc50 is None else f"ESC-50, folds {[*folds]}"
-    yield f"{INSERTED} of {source}, seed {seed}, in an hour of hum at {HUM_DB:g} dB"
+    place = "a street" if in_street else "hum"
+    yield f"{INSERTED} of {source}, seed {seed}, in an hour of {place} at {LEVEL_DB:g} dB"
     yield ""
     yield (
-        "| above the hum | told | told again | false | named right | late, median | late, p90 | "
+        "| above it | told | told again | false | named right | late, median | late, p90 | "
         "late, most | times real time |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
-    recordings = choose(esc50, folds, rate, seed)
+    known = [] if esc50 is None else load(esc50, folds, rate)
+    recordings = choose(
+        [one for one in known if not in_street or one.kind not in STREET], rate, seed
+    )
     for above_db in above:
         inserted = insert(recordings, rate, above_db, seed)
+        background = street(known, rate, seed) if in_street else hum(rate, seed)
         listener = Listener(engine, BACKGROUND_S, GenerationOptions())
         began = time.monotonic()
         events: list[tuple[float, Event]] = []
         fed = 0
-        for piece in hum(inserted, rate, seed):
+        for piece in laid(background, inserted, rate):
             fed += len(piece)
             async for event in listener.hear(piece, fed / rate, time.monotonic()):
                 events.append((fed / rate, event))

@@ -25,7 +25,7 @@ _USUAL_STEPS = 16
 class BartDecoder(nn.Module):
     """Memory -> tokens: logits for training, generation for use, one set of weights.
 
-    BART with no encoder layer: positions and layer norm over the memory remain of its encoder.
+    With no encoder layer, positions and layer norm over the memory remain of BART's encoder.
     """
 
     def __init__(
@@ -41,13 +41,15 @@ class BartDecoder(nn.Module):
         bos_token_id: int,
         pad_token_id: int,
         eos_token_id: int,
+        encoder_layers: int = 0,
     ) -> None:
-        """``width`` is D, ``ffn`` that of the feed-forward layers."""
+        """``width`` is D, ``ffn`` that of the feed-forward layers; ``layers`` the decoder's."""
         super().__init__()
         self.bart = Bart(
             vocab_size=vocab_size,
             width=width,
             layers=layers,
+            encoder_layers=encoder_layers,
             heads=heads,
             ffn=ffn,
             dropout=dropout,
@@ -140,6 +142,7 @@ class BartDecoder(nn.Module):
         return torch.tensor([start], device=memory.device).expand(len(memory), -1)
 
     def _steps(self, memory: Tensor, mask: Tensor, beams: int, steps: int) -> BartSteps:
+        memory = self.bart.model.encoder(memory, mask)
         cache: Cache
         if self._compiled is not None:
             room = beams * min(steps, _USUAL_STEPS)

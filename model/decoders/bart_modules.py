@@ -1,4 +1,4 @@
-"""BART without encoder layers, for training: its modules under the names Transformers gives them.
+"""BART, for training: its modules under the names Transformers gives them.
 
 Checkpoints, published ones among them, stand on these names. Written out here because Transformers'
 own takes seconds and 170 MiB to import; ``tests/parity/test_bart.py`` holds both equal.
@@ -21,8 +21,7 @@ _STD = 0.02
 class Bart(nn.Module):
     """Memory and the tokens so far -> logits (Lewis et al. 2019; post-norm, GELU).
 
-    Of its encoder positions and layer norm remain. One embedding is that of the words heard, of
-    those said, and the map to logits.
+    One embedding is that of the tokens, and the map to logits; the encoder reads memory.
     """
 
     def __init__(
@@ -31,18 +30,19 @@ class Bart(nn.Module):
         vocab_size: int,
         width: int,
         layers: int,
+        encoder_layers: int,
         heads: int,
         ffn: int,
         dropout: float,
         max_positions: int,
         pad_token_id: int,
     ) -> None:
-        """``width`` is D, ``ffn`` that of the feed-forward layers."""
+        """``width`` is D, ``ffn`` that of the feed-forward layers; ``layers`` the decoder's."""
         super().__init__()
         self.heads = heads
         self.model = _Model(
             nn.Embedding(vocab_size, width, pad_token_id),
-            _Encoder(width, max_positions, dropout),
+            _Encoder(width, max_positions, dropout, encoder_layers, heads, ffn),
             _Decoder(width, max_positions, dropout, layers, heads, ffn),
         )
         self.register_buffer("final_logits_bias", torch.zeros(1, vocab_size))
@@ -51,7 +51,7 @@ class Bart(nn.Module):
 
     def forward(self, memory: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """[B, T, D], [B, T] bool and [B, L] -> [B, L, V], of what follows each token."""
-        heard = self.model.encoder(memory)
+        heard = self.model.encoder(memory, mask)
         x = self.model.decoder(self.model.shared(tokens), heard, mask[:, None, None])
         return F.linear(x, self.model.shared.weight) + self.final_logits_bias
 
@@ -92,8 +92,20 @@ class _Embedded(nn.Module):
 
 
 class _Encoder(_Embedded):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.embed(x)
+    def __init__(
+        self, width: int, max_positions: int, dropout: float, layers: int, heads: int, ffn: int
+    ) -> None:
+        super().__init__(width, max_positions, dropout)
+        self.layers = nn.ModuleList(
+            _EncoderLayer(width, heads, ffn, dropout) for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, D] and [B, T] bool -> [B, T, D]; without layers positions and norm alone."""
+        x = self.embed(x)
+        for layer in self.layers:
+            x = layer(x, mask[:, None, None])
+        return x
 
 
 class _Decoder(_Embedded):
@@ -108,6 +120,28 @@ class _Decoder(_Embedded):
         for layer in self.layers:
             x = layer(x, memory, mask)
         return x
+
+
+class _EncoderLayer(nn.Module):
+    """Attention to all frames, then feed-forward; each with norm after."""
+
+    def __init__(self, width: int, heads: int, ffn: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.self_attn = _Attention(width, heads)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, ffn)
+        self.fc2 = nn.Linear(ffn, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, D] and [B, 1, 1, T] bool -> [B, T, D]."""
+        x = self.self_attn_layer_norm(x + self._drop(self.self_attn(x, x, mask)))
+        fed: Tensor = self.final_layer_norm(x + self._drop(self.fc2(F.gelu(self.fc1(x)))))
+        return fed
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
 
 
 class Layer(nn.Module):
@@ -128,8 +162,8 @@ class Layer(nn.Module):
         """[B, L, D] with [B, T, D] and [B, 1, 1, T] bool -> [B, L, D]."""
         x = self.self_attn_layer_norm(x + self._drop(self.self_attn(x, x, None)))
         x = self.encoder_attn_layer_norm(x + self._drop(self.encoder_attn(x, memory, mask)))
-        last: Tensor = self.final_layer_norm(x + self._drop(self.fc2(F.gelu(self.fc1(x)))))
-        return last
+        fed: Tensor = self.final_layer_norm(x + self._drop(self.fc2(F.gelu(self.fc1(x)))))
+        return fed
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)

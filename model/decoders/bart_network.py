@@ -25,10 +25,6 @@ class Weights:
     """A decoder's weights as its steps want them: joined, and laid out for few rows."""
 
     heads: int
-    memory_positions: Tensor
-    """[T, D]"""
-    memory_norm: _Norm
-    """What is left of BART's encoder when it has no layers."""
     cross_kv: _Linear
     """Keys and values of all layers: D -> 2 * layers * D."""
     embedding: Tensor
@@ -39,9 +35,8 @@ class Weights:
     """In float32: half-precision logits are too coarse to tell close candidates apart."""
 
     def cross_keys_values(self, memory: Tensor) -> Tensor:
-        """Keys and values of [B, T, D] for each layer: [2 * layers, B, H, T, D / H]."""
+        """Keys and values of [B, T, D], as the encoder leaves it: [2 * layers, B, H, T, D / H]."""
         clips, count, _ = memory.shape
-        memory = self.memory_norm(memory + self.memory_positions[:count])
         kv = self.cross_kv(memory.flatten(0, 1))
         split = kv.view(clips, count, 2 * len(self.layers), self.heads, -1)
         return split.permute(2, 0, 3, 1, 4).contiguous()
@@ -72,12 +67,10 @@ class Weights:
     @staticmethod
     def of(bart: Bart) -> Weights:
         """The modules' weights, joined."""
-        words, encoder, decoder = bart.model.shared.weight, bart.model.encoder, bart.model.decoder
+        words, decoder = bart.model.shared.weight, bart.model.decoder
         layers = cast(list[Layer], list(decoder.layers))
         return Weights(
             bart.heads,
-            encoder.embed_positions.places,
-            _Norm.of(encoder.layernorm_embedding),
             _Linear.joint(
                 *(
                     part

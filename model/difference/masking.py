@@ -34,10 +34,13 @@ class Masking(nn.Module):
 
     def keep(self, frames: Tensor, reference: Encoded) -> Tensor:
         """The mask M, [B, T, D] in (0, 1)."""
-        similar = F.scaled_dot_product_attention(
-            self.query(frames),
-            self.key(reference.frames),
-            self.value(reference.frames),
+        # Q K^T = (Q W_K) Z_ref^T but for what is alike in all of a row, which a softmax does not
+        # see, and Softmax(...) V = (Softmax(...) Z_ref) W_V: so no matrix of D^2 meets the
+        # reference's frames, which may be half an hour of a stream's.
+        found = F.scaled_dot_product_attention(
+            self.query(frames) @ self.key.weight,
+            reference.frames,
+            reference.frames,
             attn_mask=reference.mask.unsqueeze(1),
         )
-        return 1 - similar.sigmoid()
+        return 1 - self.value(found).sigmoid()  # type: ignore[no-any-return]

@@ -67,7 +67,8 @@ class Cnn14(nn.Module):
 
         Of ``fixed_frames``, if set: a frame then counts when its first log-mel frame is real.
         """
-        return self.from_log_mel(self.front_end(samples), self.front_end.frame_counts(lengths))
+        log_mel = self.front_end.of_clips(samples, lengths)
+        return self.from_log_mel(log_mel, self.front_end.frame_counts(lengths))
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] -> frames [T, D] of each, as the clip alone would give them.

@@ -7,25 +7,31 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.errors import CheckpointError
 
 
 def read_state_dict(path: Path, under: str | None = None) -> dict[str, Tensor]:
-    """Read a file of named tensors, or those it has ``under`` a name, and run nothing it may hold.
+    """Read a file of named tensors, PyTorch's or safetensors, without running what it may hold.
+
+    They may lie ``under`` a key, beside what else a training run wrote.
 
     Raises:
         CheckpointError: it cannot be read, or it holds something else, too.
     """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path} is refused: it is damaged or holds code") from error
-    if under is not None and isinstance(state, dict):
-        state = state.get(under)
+    if under is not None and isinstance(state, dict) and isinstance(state.get(under), dict):
+        state = state[under]
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):

@@ -1,4 +1,4 @@
-"""Sixty inputs whose answers are kept in ``golden.json``: no change of the house changes them.
+"""Inputs whose answers are kept in ``golden.json``: no change of the house changes them.
 
 ``python -m tests.e2e.golden URL DATA`` writes the file from a running service.
 """
@@ -20,6 +20,8 @@ from training.scenes.synthetic import SOUNDS, synthesize
 FILE = Path(__file__).with_name("golden.json")
 RATE = 16_000
 Files = dict[str, bytes]
+CHANGED = " <- "
+"""In the name of what is asked for in style ``changes``."""
 
 
 def synthetic() -> dict[str, Files]:
@@ -42,6 +44,24 @@ def synthetic() -> dict[str, Files]:
     return found
 
 
+def edited() -> dict[str, Files]:
+    """Sounds made in code that are added, removed, made louder, and left as they are."""
+    names = sorted(SOUNDS)[::2]
+    clips = {name: synthesize(name, np.random.default_rng(7), RATE, 4.0) / 4 for name in names}
+    found: dict[str, Files] = {}
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        alone, both = clips[name], clips[name].copy()
+        both[RATE:] += clips[other][:-RATE]
+        for what, after, before in (
+            (f"{name} and {other}{CHANGED}{name}", both, alone),
+            (f"{name}{CHANGED}{name} and {other}", alone, both),
+            (f"{name}{CHANGED}{name}, softer", alone, alone / 4),
+            (f"{name}{CHANGED}{name}", alone, alone),
+        ):
+            found[what] = {"input": _wav(after), "reference": _wav(before)}
+    return found
+
+
 def recorded(esc50: Path) -> dict[str, Files]:
     """Sixteen captions and eight differences of ESC-50's fold 4, half of them not at 16 kHz."""
     with (esc50 / "meta" / "esc50.csv").open(newline="") as file:
@@ -55,12 +75,15 @@ def recorded(esc50: Path) -> dict[str, Files]:
     return found
 
 
-def ask(client: httpx.Client, files: Files) -> dict[str, Any]:
-    """Caption, score and timeline of one answer."""
+def ask(client: httpx.Client, name: str, files: Files) -> dict[str, Any]:
+    """Caption, score, and timeline or changes of one answer."""
     route = "/caption" if "file" in files else "/difference"
     parts = {field: (field, data) for field, data in files.items()}
-    answer = client.post(route, files=parts).raise_for_status().json()
-    return {key: answer[key] for key in ("caption", "score", "timeline") if key in answer}
+    changes = CHANGED in name
+    options = {"style": "changes"} if changes else {}
+    answer = client.post(route, files=parts, data=options).raise_for_status().json()
+    wanted = ("caption", "score", "changes" if changes else "timeline")
+    return {key: answer[key] for key in wanted if key in answer}
 
 
 def _wav(samples: np.ndarray) -> bytes:
@@ -69,6 +92,6 @@ def _wav(samples: np.ndarray) -> bytes:
 
 if __name__ == "__main__":
     with httpx.Client(base_url=sys.argv[1], timeout=60) as service:
-        inputs = synthetic() | recorded(Path(sys.argv[2]) / "ESC-50")
-        answers = {name: ask(service, files) for name, files in inputs.items()}
+        inputs = synthetic() | edited() | recorded(Path(sys.argv[2]) / "ESC-50")
+        answers = {name: ask(service, name, files) for name, files in inputs.items()}
     FILE.write_text(json.dumps(answers, indent=1) + "\n")

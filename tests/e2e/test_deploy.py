@@ -7,6 +7,7 @@ names are addresses of the loopback; only its ports and its pauses are others.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import signal
 import socket
@@ -23,15 +24,23 @@ import httpx
 import pytest
 
 from tests.e2e.deployment import DEPLOY, free_port, own_address, program, with_mounts
+from tests.support.audio import by_soundfile
 from tests.support.captioner import FATAL, clip
 from tests.support.client import WAIT_S, assert_problem, eventually, multipart
 from tests.support.process import Process, serving
+from tests.support.threaded import in_thread
+from tests.support.tones import RATE, ToneCaptioner, recording
 
 NAMES = ("audiodiff-1", "audiodiff-2", "audiodiff-3")
 UPLOAD_MB = 1
 CLIENTS = 6
 PADDING = b" " * 200_000
 """Of each clip: a replica that refuses it has not read all of it."""
+
+LONG = by_soundfile(recording(900.0, ("Dog", 3.0, 5.0)), RATE)
+"""More than nginx takes of clips."""
+WINDOWS = 4
+"""After which what it heard is to be seen."""
 
 
 class Balancer:
@@ -186,13 +195,47 @@ def test_nginx_accepts_its_configuration(nginx: Balancer) -> None:
     assert "warn" not in done.stderr
 
 
-def test_without_a_replica_it_says_so(nginx: Balancer) -> None:
+@pytest.mark.parametrize("path", ["/caption", "/timeline"])
+def test_without_a_replica_it_says_so(nginx: Balancer, path: str) -> None:
     with nginx.running() as client:
         for _ in range(2):  # first it tries all of them, then it knows
-            answer = client.post("/caption", content=b"clip", headers={"X-Request-ID": "mine"})
+            answer = client.post(path, content=b"clip", headers={"X-Request-ID": "mine"})
             problem = assert_problem(answer, 503)
             assert problem["type"] == "urn:audiodiff:problem:not-ready"
             assert problem["request_id"] == "mine"
+
+
+def test_a_long_recording_goes_through_and_so_do_its_lines(nginx: Balancer) -> None:
+    captioner, seen = ToneCaptioner(), Event()
+    captioner.before_encode = lambda done: done < WINDOWS or seen.wait(WAIT_S)
+    # Two replicas are not there: the one that is gets it, whichever is tried first.
+    with (
+        in_thread(captioner, host=nginx.replicas[NAMES[1]], port=nginx.replica_port),
+        nginx.running() as client,
+        client.stream(
+            "POST",
+            "/timeline",
+            files={"file": ("a", LONG)},
+            headers={"Accept": "application/x-ndjson"},
+        ) as answer,
+    ):
+        assert answer.status_code == 200
+        lines = map(json.loads, answer.iter_lines())
+        assert "a dog is heard" in [next(lines).get("caption") for _ in range(WINDOWS)]
+        seen.set()
+        assert "summary" in [*lines][-1]
+
+
+def test_a_long_recording_whose_replica_is_killed_is_lost(nginx: Balancer) -> None:
+    place = {"host": nginx.replicas[NAMES[1]], "port": nginx.replica_port}
+    with serving("Tones", **place) as replica, nginx.running() as client:
+        replica.tell("shut")
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(client.post, "/timeline", files={"file": ("a", LONG)})
+            eventually(lambda: bool(replica.tell()["encoded"]))
+            replica.child.kill()
+            problem = assert_problem(answer.result(), 502)
+    assert problem["type"] == "urn:audiodiff:problem:replica-lost"
 
 
 def test_what_a_killed_replica_had_is_lost_and_nothing_else(fleet: Fleet) -> None:

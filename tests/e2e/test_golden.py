@@ -1,4 +1,4 @@
-"""The answers of ``golden.json`` again: caption, timeline, and score to 1e-4."""
+"""The answers of ``golden.json`` again: caption, timeline, changes, and score to 1e-4."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from engine.captioner import Captioner
 from service.settings import BUNDLED
-from tests.e2e.golden import FILE, Files, ask, recorded, synthetic
+from tests.e2e.golden import FILE, Files, ask, edited, recorded, synthetic
 from tests.support.client import WAIT_S, eventually
 from tests.support.threaded import in_thread
 
@@ -23,7 +23,7 @@ RESAMPLED = ".ogg"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
-    captioner = Captioner.from_dir(BUNDLED, "cpu")
+    captioner = Captioner.from_dir(BUNDLED, "cpu", others={"changes": BUNDLED.with_name("changes")})
     with in_thread(captioner) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         client.timeout = httpx.Timeout(WAIT_S)
         eventually(lambda: client.get("/readyz").status_code == 200)
@@ -32,16 +32,22 @@ def service() -> Iterator[httpx.Client]:
 
 def compare(service: httpx.Client, inputs: dict[str, Files]) -> None:
     for name, files in inputs.items():
-        found, golden = ask(service, files), GOLDEN[name]
+        found, golden = ask(service, name, files), GOLDEN[name]
         assert found["caption"] == golden["caption"], name
         within = 0.02 if name.endswith(RESAMPLED) else 1.01e-4
         assert found["score"] == pytest.approx(golden["score"], abs=within), name
         for one, other in zip(found.get("timeline", ()), golden.get("timeline", ()), strict=True):
             assert one == pytest.approx(other, abs=1.01e-4), name
+        for one, other in zip(found.get("changes", ()), golden.get("changes", ()), strict=True):
+            assert one == {**other, "confidence": pytest.approx(other["confidence"], abs=1e-2)}
 
 
 def test_sounds_made_in_code(service: httpx.Client) -> None:
     compare(service, synthetic())
+
+
+def test_what_has_changed(service: httpx.Client) -> None:
+    compare(service, edited())
 
 
 def test_recordings(service: httpx.Client, esc50_dir: Path) -> None:

@@ -198,7 +198,7 @@ def test_difference(shared: Service) -> None:
 
 def test_changes(shared: Service) -> None:
     body = shared.difference(clip(8, 2.0), clip(9, 1.0), style="changes", both="true").json()
-    one = {"operation": "add", "sound": "dog", "confidence": 0.7788}
+    one = {"operation": "add", "sound": "dog", "confidence": 0.4317}
     for direction in (body, body["reverse"]):
         assert (direction["caption"], direction["changes"]) == ("a dog is added", [one])
     assert body["model"] == {"name": "other", "revision": "4567ef01"}
@@ -218,6 +218,8 @@ def test_changes_are_of_clips_that_are_short_together(shared: Service) -> None:
     assert_problem(response, 422, says="together")
     long = shared.difference(clip(8, 21.0), clip(9, 1.0), style="changes")
     assert_problem(long, 422, says="send shorter ones")
+    with closing(shared.send(length=2 << 20, path="/difference?style=changes")) as connection:
+        assert b" 422 " in connection.recv(4096), "before its body is read"
     assert shared.difference(clip(8, 17.0), clip(9, 15.0)).status_code == 200
 
 

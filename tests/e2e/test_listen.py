@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from cli.outbox import signature
+from model.types import Encoded, Waveform
+from tests.e2e.browsing import CHROMIUM, chromium
 from tests.support.client import WAIT_S
+from tests.support.file_server import serving as files
 from tests.support.process import ROOT, serving
+from tests.support.threaded import in_thread
+from tests.support.tones import ToneCaptioner
 from training.scenes.synthetic import synthesize
 
 RATE = 16_000
@@ -81,3 +91,41 @@ def test_an_open_stream_does_not_keep_a_service_that_is_told_to_end() -> None:
                 stream.recv(timeout=WAIT_S)
             assert stream.close_code in (1012, 1013)
         assert process.child.wait(WAIT_S) == 0
+
+
+class Kept(ToneCaptioner):
+    """Keeps the windows that it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows: list[Tensor] = []
+
+    def encode(self, clips: Sequence[Waveform]) -> list[Encoded]:
+        self.windows += [clip.samples for clip in clips]
+        return super().encode(clips)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_browser_example_of_the_docs_sends_what_its_microphone_hears() -> None:
+    [example] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "listening.md").read_text(), re.S)
+    captioner = Kept()
+    with (
+        files() as pages,  # the service's own page forbids scripts of others
+        in_thread(captioner, cors_origins=pages.url) as port,
+        chromium() as browser,
+    ):
+        pages.files["/"] = b"<!doctype html>"
+        page = browser.new_page()
+        page.goto(pages.url)
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        here = example.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        page.evaluate(f"async () => {{ {here} }}")
+        end = time.monotonic() + WAIT_S
+        while len(captioner.windows) < 2 and time.monotonic() < end:
+            page.wait_for_timeout(100)
+    assert any(line.startswith('{"ready"') for line in told), told
+    first, second = captioner.windows[:2]
+    assert first.abs().max() > 0.01, "it beeps"
+    kept = first[len(first) // 3 :]  # of a window of 4.8 s that begins anew after 1.6 s
+    assert torch.equal(second[: len(kept)], kept)

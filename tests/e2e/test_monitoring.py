@@ -176,5 +176,6 @@ def test_the_dashboard_has_something_to_show(watch: Watch, query: str) -> None:
     replica = watch.replicas["audiodiff-2"]
     replica.caption(clip(1))
     replica.caption(b"not a clip")
+    replica.difference(clip(1), clip(2))
     asked = query.replace("$__rate_interval", "1m").replace("$instance", ".*")
     eventually(lambda: bool(watch.ask(asked)))

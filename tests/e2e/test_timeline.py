@@ -91,6 +91,7 @@ def test_lines_come_while_it_is_worked_on(shared: Service) -> None:
         "POST", "/timeline", files={"file": ("a", LONG)}, headers={"Accept": NDJSON}
     ) as response:
         assert response.headers["content-type"].startswith(NDJSON)
+        assert response.headers["x-accel-buffering"] == "no"
         lines = response.iter_lines()
         told = [json.loads(next(lines)) for _ in range(4)]
         captioner.gate.clear()  # the rest is not heard before these are seen

@@ -17,6 +17,11 @@ from tests.support.searches import EOS, draw_memory, lively_decoder
 Network = torch.nn.Module
 
 
+@pytest.fixture(params=[0, 2], ids=["no encoder layers", "two encoder layers"])
+def decoder(request: pytest.FixtureRequest) -> BartDecoder:
+    return lively_decoder(request.param)
+
+
 @pytest.fixture(params=range(3))
 def memory(request: pytest.FixtureRequest) -> Difference:
     torch.manual_seed(request.param)
@@ -38,17 +43,15 @@ def theirs(bart: Network, memory: Difference, tokens: Tensor) -> Tensor:
     return logits
 
 
-def test_logits(memory: Difference, tokens: Tensor) -> None:
-    decoder = lively_decoder()
+def test_logits(decoder: BartDecoder, memory: Difference, tokens: Tensor) -> None:
     found = decoder(memory, tokens)
     expected = theirs(transformers_bart(decoder), memory, tokens)
     assert expected.std() > 1
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_gradients(memory: Difference, tokens: Tensor) -> None:
+def test_gradients(decoder: BartDecoder, memory: Difference, tokens: Tensor) -> None:
     """Without dropout: what both draw differs."""
-    decoder = lively_decoder()
     bart = transformers_bart(decoder)
     for logits in (decoder(memory, tokens), theirs(bart, memory, tokens)):
         F.cross_entropy(logits.flatten(0, 1), tokens.flatten()).backward()
@@ -58,9 +61,9 @@ def test_gradients(memory: Difference, tokens: Tensor) -> None:
         torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-6)
 
 
-def test_dropout_falls_where_theirs_does(tokens: Tensor) -> None:
+def test_dropout_falls_where_theirs_does(decoder: BartDecoder, tokens: Tensor) -> None:
     """Its share is felt alike: the logits of many draws spread as far."""
-    decoder = lively_decoder().train()
+    decoder.train()
     bart = transformers_bart(decoder).train()
     memory = draw_memory(random.Random(0), 6, 16)
     torch.manual_seed(0)
@@ -76,7 +79,7 @@ def test_fresh_weights_are_as_theirs() -> None:
     torch.manual_seed(0)
     decoder = BartDecoder(
         vocab_size=500, width=64, layers=2, heads=4, ffn=128, dropout=0.1, max_positions=64,
-        bos_token_id=0, pad_token_id=1, eos_token_id=2,
+        bos_token_id=0, pad_token_id=1, eos_token_id=2, encoder_layers=1,
     )  # fmt: skip
     fresh = type(transformers_bart(decoder))(transformers_bart(decoder).config).state_dict()
     for name, weights in decoder.bart.state_dict().items():

@@ -62,6 +62,13 @@ def test_a_thousand_random_cases(small: BartDecoder, seed: int) -> None:
         assert_equal(small, draw_memory(rng, 8, 16), **draw_options(rng))
 
 
+def test_with_encoder_layers() -> None:
+    rng = random.Random(7)
+    torch.manual_seed(7)
+    for _ in range(5):
+        assert_equal(lively_decoder(encoder_layers=2), draw_memory(rng, 8, 16), **draw_options(rng))
+
+
 @pytest.mark.parametrize("num_beams", [1, 4])
 def test_the_bundled_checkpoint(num_beams: int) -> None:
     model = checkpoint.load(ROOT / "checkpoints" / "default", torch.float32).model

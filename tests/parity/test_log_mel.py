@@ -16,9 +16,14 @@ from model.config import CaptionerConfig, LogMelConfig, compact
 from model.encoders.log_mel import LogMel
 from training.scenes.synthetic import SOUNDS, synthesize
 
+PANNS = LogMelConfig(
+    sample_rate=32_000, window=1024, hop=320, n_fft=1024, mels=64, f_min=50.0, f_max=14_000.0,
+    floor=1e-10, scale="db", pad="reflect",
+)  # fmt: skip
 SETTINGS = {
     "paper": CaptionerConfig().encoder.front_end,
     "compact": compact(2000).encoder.front_end,
+    "panns": PANNS,
 }
 
 
@@ -37,7 +42,7 @@ def assert_parity(samples: NDArray[Any], settings: LogMelConfig) -> None:
         win_length=settings.window,
         window="hann",
         center=True,
-        pad_mode="constant",
+        pad_mode=settings.pad,
         power=2.0,
         n_mels=settings.mels,
         fmin=settings.f_min,
@@ -48,9 +53,12 @@ def assert_parity(samples: NDArray[Any], settings: LogMelConfig) -> None:
     audible = power > max(settings.floor, 1e-7 * power.max())
     assert audible.sum() > settings.mels
     expected = np.log(power + settings.floor)
+    if settings.scale == "db":
+        expected = 10 * np.log10(np.maximum(power, settings.floor))
     np.testing.assert_allclose(ours[audible], expected[audible], rtol=0, atol=1e-3)
     # The rest is rounding noise on either side, or silence: never louder than it may be.
-    assert np.exp(ours[~audible]).max(initial=0) < 2 * max(settings.floor, 1e-7 * power.max())
+    silent = np.exp(ours[~audible]) if settings.scale == "ln" else 10 ** (ours[~audible] / 10)
+    assert silent.max(initial=0) < 2 * max(settings.floor, 1e-7 * power.max())
 
 
 @pytest.mark.parametrize("samples", [2048, 2646, 30_001])
@@ -73,4 +81,6 @@ def test_real_recordings(settings: LogMelConfig, esc50_dir: Path) -> None:
 
 def test_silence_is_the_floor(settings: LogMelConfig) -> None:
     log_mel = LogMel(**settings.keywords())(torch.zeros(1, 5000))
-    torch.testing.assert_close(log_mel, torch.full_like(log_mel, settings.floor).log())
+    floor = torch.full_like(log_mel, settings.floor)
+    expected = floor.log() if settings.scale == "ln" else 10 * floor.log10()
+    torch.testing.assert_close(log_mel, expected)

@@ -160,7 +160,9 @@ class FakeCaptioner:
         if options.style == "changes":
             text = NOTHING["statement"] if _number(clip) == _number(reference) else DOG_ADDED
             captions = (replace(captions[0], text=text), *captions[1:])
-        changes = said(captions[0].text, -0.25) if options.style == "changes" else None
+        changes = (
+            said(captions[0].text, -0.25, lambda *_: 1.0) if options.style == "changes" else None
+        )
         timeline = (Segment(0.0, 0.5, 0.75), Segment(0.5, 1.0, None))
         new = () if _number(clip) == _number(reference) else (DOG,)
         return Description(captions, timeline, new, (RAIN,), changes)

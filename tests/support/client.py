@@ -74,14 +74,18 @@ class Client:
         return self.metrics()(name, **labels)
 
     def send(
-        self, body: bytes = b"", length: int | None = None, chunked: bool = False
+        self,
+        body: bytes = b"",
+        length: int | None = None,
+        chunked: bool = False,
+        path: str = "/caption",
     ) -> socket.socket:
-        """A connection on which a POST /caption was sent, or the start of one of ``length``."""
+        """A connection on which a POST was sent, or the start of one of ``length``."""
         connection = socket.create_connection(("127.0.0.1", self._port), timeout=WAIT_S)
         length = len(body) if length is None else length
         framing = "transfer-encoding: chunked" if chunked else f"content-length: {length}"
         head = (
-            "POST /caption HTTP/1.1\r\nhost: x\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: x\r\n"
             f"content-type: multipart/form-data; boundary=xx\r\n{framing}\r\n\r\n"
         )
         connection.sendall(head.encode() + body)

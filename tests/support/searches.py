@@ -35,12 +35,12 @@ def draw_memory(rng: random.Random, clips: int, width: int) -> Difference:
     return Difference(frames, torch.arange(frames.shape[1]) < lengths[:, None], None)
 
 
-def lively_decoder() -> BartDecoder:
+def lively_decoder(encoder_layers: int = 0) -> BartDecoder:
     """Random and lively: captions of many lengths, no two tokens nearly equally likely."""
     torch.manual_seed(1)
     decoder = BartDecoder(
         vocab_size=40, width=16, layers=2, heads=2, ffn=24, dropout=0.1, max_positions=64,
-        bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS,
+        bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS, encoder_layers=encoder_layers,
     ).eval()  # fmt: skip
     for name, parameter in decoder.named_parameters():
         nn.init.normal_(parameter, std=0.6 if name.endswith("weight") else 0.3)

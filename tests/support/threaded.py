@@ -28,11 +28,15 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def in_thread(captioner: Any, **settings: Any) -> Iterator[int]:
-    """Its port. At the end the captioner's gates are opened, and the service stops."""
-    app = create_app(Settings(**{"decode_workers": 2, **settings}), captioner)
+    """Its port, a free one unless it is set.
+
+    At the end the captioner's gates are opened, and the service stops.
+    """
+    own = Settings(**{"decode_workers": 2, "port": 0, **settings})
     config = uvicorn.Config(
-        app,
-        port=0,
+        create_app(own, captioner),
+        host=own.host,
+        port=own.port,
         log_config=None,
         access_log=False,
         proxy_headers=False,

@@ -81,6 +81,9 @@ def test_the_balancer_lets_the_service_speak_first() -> None:
     assert float(directive("client_max_body_size").rstrip("m")) * MIB > DEFAULTS.max_upload_bytes
     assert seconds(directive("proxy_read_timeout")) > DEFAULTS.request_timeout_s
     assert seconds(directive("proxy_next_upstream_timeout")) == DEFAULTS.request_timeout_s
+    [timeline] = re.findall(r"location = /timeline \{(.*?)\}", NGINX, re.DOTALL)
+    [most] = re.findall(r"client_max_body_size (\d+)m;", timeline)
+    assert int(most) > DEFAULTS.max_timeline_mb
 
 
 def test_ports_agree() -> None:

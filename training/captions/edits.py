@@ -72,9 +72,19 @@ def noun(label: str) -> Noun | None:
 
 
 @cache
-def nouns() -> tuple[Noun, ...]:
-    """All of them."""
+def every() -> tuple[Noun, ...]:
+    """All that sounds are called."""
     return tuple(called for label in _read()["nouns"] if (called := noun(label)))
+
+
+def nouns(labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What sounds are called, without article -> those of ``labels`` that are called so."""
+    found: dict[str, tuple[str, ...]] = {}
+    for label in labels:
+        if called := noun(label):
+            name = called.known.removeprefix("the ")
+            found[name] = (*found.get(name, ()), label)
+    return found
 
 
 def backgrounds() -> frozenset[str]:

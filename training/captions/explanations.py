@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from training.captions.edits import Noun, nouns
+from training.captions.edits import Noun, every
 from training.captions.naming import says
 from training.captions.ontology import expand
 
@@ -254,13 +254,13 @@ def _side(found: re.Match[str]) -> Side:
 @cache
 def _called(text: str) -> tuple[Noun, ...]:
     """The kinds of sound that are called so."""
-    return tuple(noun for noun in nouns() if noun.text == text)
+    return tuple(noun for noun in every() if noun.text == text)
 
 
 @cache
 def _known(text: str) -> str:
     """The text of what one speaks of as of what was heard before."""
-    return next((noun.text for noun in nouns() if noun.known == text), text)
+    return next((noun.text for noun in every() if noun.known == text), text)
 
 
 def _has(clip: Facts, text: str) -> bool:

@@ -43,7 +43,7 @@ class CaptionedClip:
     name: str
     """Its file, relative to the data's folder."""
     subset: str
-    """Scored together: "human", "grammar", or "clotho" for Clotho's own recordings."""
+    """Scored together: "human" or "grammar", by whose captions they are."""
     captions: tuple[str, ...]
     events: tuple[tuple[str, float, float], ...]
     """Kind, start and end in seconds; none where they are not known."""

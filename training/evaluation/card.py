@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.evaluation.changes import PREFIX
 from training.evaluation.rows import MIXTURES, ROWS
 
 START, END = "<!-- scores -->", "<!-- /scores -->"
@@ -21,20 +22,31 @@ Answers = Mapping[str, Sequence[Mapping[str, Any]]]
 def scores(results_path: Path) -> str:
     """Commands, figures, shares by kind and forty examples as Markdown."""
     results = json.loads(results_path.read_text())
-    revision = results["model"]["revision"]
     return "\n".join(
         [
             "```sh",
             *results["commands"],
             "```",
             "",
-            f"Through the HTTP API, revision `{revision}`, seed {results['seed']}:",
+            f"Through the HTTP API, {_revisions(results)}, seed {results['seed']}:",
             "",
             *_table(results["figures"]),
             *by_kind(results["answers"]),
             *examples(results["answers"], results["seed"]),
+            *told(results["answers"], results["seed"]),
         ]
     )
+
+
+def _revisions(results: Mapping[str, Any]) -> str:
+    """Of what was measured."""
+    revisions = {
+        ROWS[name].style: results["styles"][ROWS[name].style]["revision"]
+        for name in results["figures"]
+    }
+    if set(revisions) <= {"rest"}:
+        return f"revision `{results['model']['revision']}`"
+    return " and ".join(f"revision `{one}` of style {style}" for style, one in revisions.items())
 
 
 def _table(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -96,6 +108,22 @@ def examples(answers: Answers, seed: int, count: int = EXAMPLES) -> list[str]:
     ]
 
 
+def told(answers: Answers, seed: int, count: int = EXAMPLES) -> list[str]:
+    """A table of pairs drawn at random, and what is said of the change."""
+    asked = [one for name in ("add", "level") for one in answers.get(f"{PREFIX}{name}", ())]
+    if not asked:
+        return []
+    drawn = random.Random(seed).sample(asked, min(count, len(asked)))
+    return [
+        "",
+        f"{len(drawn)} pairs drawn at random, as the answers came out:",
+        "",
+        "| what was done | what is said |",
+        "|---|---|",
+        *(f"| {one['name'].partition(': ')[2]} | {one['captions'][0]} |" for one in drawn),
+    ]
+
+
 def _told(answers: Answers, single: str, prefix: str) -> list[str]:
     """A line per recording of which all three were asked."""
     alone, aligned, inverse = (
@@ -116,10 +144,13 @@ def into_card(card: Path, results_path: Path) -> None:
     Raises:
         ValueError: the card has no such marks.
     """
-    text = card.read_text(encoding="utf-8")
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end):
-        raise ValueError(f"{card} needs the marks {START} and {END}")
-    table = scores(results_path)
-    card.write_text(f"{before}{START}\n{table}\n{END}{after}", encoding="utf-8")
+    between(card, START, END, scores(results_path))
+
+
+def between(page: Path, start: str, end: str, text: str) -> None:
+    """Replace what stands between two marks of a page. Raises ValueError if it lacks one."""
+    before, *found = page.read_text(encoding="utf-8").partition(start)
+    _, *ended = found[1].partition(end)
+    if not (found[0] and ended[0]):
+        raise ValueError(f"{page} needs the marks {start} and {end}")
+    page.write_text(f"{before}{start}\n{text}\n{end}{ended[1]}", encoding="utf-8")

@@ -34,12 +34,12 @@ class Sides:
 
 def pairs(material: Material, detail: Detail, *, both: bool = False) -> list[Case]:
     """Two real recordings of unrelated kinds each, as they are stored; ``both``: swapped, too."""
-    options = {"style": "explain", "detail": detail}
+    how = {"style": "explain", "detail": detail}
 
     def make(pair: Pair) -> list[Files]:
         one, other = (clip.path.read_bytes() for clip in (pair.original, pair.added))
-        asked: list[Files] = [{"input": one, "reference": other}]
-        return [*asked, {"input": other, "reference": one}] if both else asked
+        asked: list[Files] = [{"input": one, "reference": other, **how}]
+        return [*asked, {"input": other, "reference": one, **how}] if both else asked
 
     return [
         Case(
@@ -49,7 +49,6 @@ def pairs(material: Material, detail: Detail, *, both: bool = False) -> list[Cas
             kind=pair.original.kind,
             other=pair.added.kind,
             facts=partial(_measured, pair),
-            options=options,
         )
         for pair in material.real_pairs
     ]

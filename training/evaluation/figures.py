@@ -70,6 +70,11 @@ def middle(numbers: Sequence[float]) -> Figure:
     return _resampled(median, numbers)
 
 
+def ratio(numbers: Sequence[tuple[float, float]]) -> Figure:
+    """The median of the first over that of the second."""
+    return _resampled(lambda some: median(a for a, _ in some) / median(b for _, b in some), numbers)
+
+
 def separation(scored: Sequence[tuple[bool, float]]) -> Figure:
     """Area under the ROC curve of scores that should tell yes from no."""
     return _resampled(_area, scored)

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import soxr
+from torch import Tensor
 from tqdm import tqdm
 
 from training.captions.naming import Labels, apart
@@ -20,6 +22,7 @@ from training.datasets.esc50 import read as esc50
 from training.datasets.recording import Samples, read_samples
 from training.datasets.table import rows
 from training.evaluation import files
+from training.samples.edits import Edits
 from training.scenes.algorithm1 import CONDITIONS, Addition, mix
 from training.scenes.scene import Placed, Scene, active_span, matched
 
@@ -33,6 +36,8 @@ HEARD = 0.2
 LEAST_S = 2.0
 """Shorter ones are not mixed: half of one would be nothing."""
 CANVAS_S = 10
+LOUDER_DB = (6.0, 12.0)
+"""What is louder in a pair of edits is so by this much."""
 EVENT_S = 4
 """Longest event whose moments are looked for in a canvas."""
 
@@ -159,6 +164,17 @@ class Material:
             for pair in self.real_pairs
         ]
 
+    @cached_property
+    def edits(self) -> Edits:
+        """Scenes of all of them, and what edits make of these."""
+        return Edits(
+            _Heard([*self.esc50, *self.real]),
+            _untold,
+            sample_rate=files.SAMPLE_RATE,
+            seed=self.seed,
+            change_db=LOUDER_DB,
+        )
+
     def _pairs(self, clips: Sequence[Clip]) -> list[Pair]:
         rng = np.random.default_rng(self.seed)
         pairs = []
@@ -177,6 +193,25 @@ class Material:
             )
         levels = [0.0, *rng.uniform(-6, 6, len(clips) - 1)]
         return _laid_out(clips, [CANVAS_S] * len(clips), levels, rng)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """Clips as what scenes of edits are made of."""
+
+    recordings: Sequence[Clip]
+
+    def samples(self, number: int) -> Samples:
+        """[S] of one, at the rate of the pairs."""
+        clip = self.recordings[number]
+        if clip.sample_rate == files.SAMPLE_RATE:
+            return clip.samples
+        heard: Samples = soxr.resample(clip.samples, clip.sample_rate, files.SAMPLE_RATE)
+        return heard
+
+
+def _untold(sentence: str, style: str) -> Tensor:
+    raise NotImplementedError(f"{sentence!r} in {style}: pairs are sent, not learned from")
 
 
 def _heard(opinions: str) -> Labels:

@@ -48,25 +48,28 @@ class Service(AbstractContextManager["Service"]):
             httpx.HTTPStatusError: the service refused a request, and not because it is full.
         """
         with ThreadPoolExecutor(clients) as pool:
-            yield from pool.map(
-                lambda case: (case, [self._ask(files, case.options) for files in case.make()]),
-                cases,
-            )
+            yield from pool.map(lambda case: (case, [*map(self._ask, case.make())]), cases)
 
-    def _ask(self, files: Files, options: Mapping[str, str]) -> Answer:
-        digest = hashlib.sha256(repr(sorted(options.items())).encode())
-        for field, data in files.items():
+    def _ask(self, files: Files) -> Answer:
+        digest = hashlib.sha256()
+        for field, value in files.items():
+            data = value.encode() if isinstance(value, str) else value
             digest.update(f"{field} {len(data)} ".encode() + data)
         key = digest.digest()
         if key not in self._answers:
-            self._answers[key] = self._post(files, options)
+            self._answers[key] = self._post(files)
         return self._answers[key]
 
-    def _post(self, files: Files, options: Mapping[str, str]) -> Answer:
+    def _post(self, files: Files) -> Answer:
         path = "/caption" if "file" in files else "/difference"
-        parts = {field: (f"{field}.bin", data) for field, data in files.items()}
+        parts = {
+            field: (f"{field}.bin", data)
+            for field, data in files.items()
+            if isinstance(data, bytes)
+        }
+        options = {field: text for field, text in files.items() if isinstance(text, str)}
         while True:
-            response = self._client.post(path, files=parts, data=dict(options))
+            response = self._client.post(path, files=parts, data=options)
             if response.status_code not in (429, 503):
                 break
             time.sleep(float(response.headers.get("Retry-After", 1)))
@@ -106,12 +109,13 @@ def evaluate(
     """
     with Service(url) as service:
         info = service.info()
-        results = _started(output, info["model"], material.seed)
+        styles = info.get("styles", {"rest": info["model"]})
+        results = _started(output, styles, material.seed)
         if command not in results["commands"]:
             results["commands"].append(command)
         for row in rows:
-            if row.style not in info.get("styles", ["rest"]):
-                tqdm.write(f"{row.name} is left out: the service has no style {row.style}")
+            if row.style not in styles:
+                tqdm.write(f"{row.name} is left out: the service tells nothing in its style")
                 continue
             try:
                 cases = _drawn(row.cases(material), limit, material.seed)
@@ -133,11 +137,13 @@ def evaluate(
                 tqdm.write(f"{row.name} is left out: the service does not answer it")
 
 
-def _started(output: Path, model: Mapping[str, str], seed: int) -> dict[str, Any]:
-    fresh = {"model": dict(model), "seed": seed, "commands": [], "figures": {}, "answers": {}}
+def _started(output: Path, styles: Mapping[str, Mapping[str, str]], seed: int) -> dict[str, Any]:
+    first = next(iter(styles.values()))
+    same = {"model": first, "styles": styles, "seed": seed}
+    fresh = {**same, "commands": [], "figures": {}, "answers": {}}
     if output.is_file():
         before: dict[str, Any] = json.loads(output.read_text())
-        if before.keys() == fresh.keys() and all(before[k] == fresh[k] for k in ("model", "seed")):
+        if before.keys() == fresh.keys() and all(before[key] == same[key] for key in same):
             return before
     return fresh
 

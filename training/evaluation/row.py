@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from model.types import Style
+from training.captions.edits import Edit
 from training.captions.explanations import Facts
 from training.captions.naming import Labels
 from training.datasets.recording import Samples
@@ -13,8 +15,9 @@ from training.evaluation.figures import Figure
 from training.evaluation.material import Material
 
 V = TypeVar("V")
-Files = Mapping[str, bytes]
-"""Field -> file: ``file`` for a caption, ``input`` and ``reference`` for a difference."""
+Files = Mapping[str, bytes | str]
+"""Field -> file: ``file`` for a caption, ``input`` and ``reference`` for a difference; a text is an
+option."""
 Answer = Mapping[str, Any]
 """As the HTTP API has it."""
 
@@ -35,10 +38,10 @@ class Case:
     """What is not, in a word."""
     truth: Callable[[], Samples] | None = None
     """What else the judge holds the answer against."""
+    edits: tuple[Edit, ...] = ()
+    """What was done to the reference to make the input."""
     facts: Callable[[], tuple[Facts, Facts]] | None = None
-    """Likewise, of two clips that are explained."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Of the requests."""
+    """What is known of two clips that are explained."""
 
 
 @dataclass(frozen=True)
@@ -54,5 +57,5 @@ class Row(Generic[V]):
     total: Callable[[Sequence[V]], Figure]
     clients: int = 8
     """How many cases are asked at a time."""
-    style: str = "rest"
-    """Of a difference, that the service must be able to tell."""
+    style: Style = "rest"
+    """Of differences: a service that does not tell them in it is not asked."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from training.datasets.esc50.read import ESC10
 from training.datasets.recording import Samples
-from training.evaluation import cases, explaining, figures, files, judges
+from training.evaluation import cases, changes, explaining, figures, files, judges
 from training.evaluation.material import Canvas, Clip, Material, Pair
 from training.evaluation.row import Case, Row
 
@@ -205,6 +205,7 @@ def _rows() -> Iterator[Row[Any]]:
         figures.middle,
         clients=1,
     )
+    yield from changes.rows()
 
 
 ROWS: dict[str, Row[Any]] = {row.name: row for row in _rows()}

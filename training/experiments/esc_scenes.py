@@ -1,9 +1,12 @@
-"""ESC Scenes: captioned scenes of 10 to 15 s laid out from ESC-50's recordings.
+"""ESC Scenes 2: captioned scenes of 10.24 s laid out from real recordings.
 
-Half of them are *human*: Clotho clips whose sounds ESC-50 has, with the sentences people wrote
-about them; the others are *grammar*: random layouts with five sentences of our own. Clotho's splits
-and ESC-50's folds are kept apart: nothing that is tested on was trained on. Whoever has ESC-50 and
-Clotho's CSV files gets the same scenes, bit by bit.
+*Human* scenes are made for clips of Clotho and AudioCaps whose sounds the recordings hold: each is
+laid out as one of the clip's captions says, and has all of the clip's captions. *Grammar* scenes
+are random layouts of ESC-50's kinds with five sentences of our own, each true of its scene.
+The sets' splits, ESC-50's folds and the recordings' origins are kept apart: nothing that is tested
+on was trained on. Whoever has the files gets the same scenes, bit by bit.
+
+Shapes: S samples.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +25,35 @@ from tqdm import tqdm
 
 from training.captions import grammar
 from training.captions.layout import Layout, layout
-from training.captions.naming import says
-from training.captions.sounds import ESC50, only_known_sounds
+from training.captions.ontology import expand
+from training.captions.sentences import read_off
+from training.captions.sounds import ESC50
+from training.datasets.audiocaps import read as audiocaps
 from training.datasets.clotho import read as clotho
-from training.datasets.clotho.read import ClothoClip
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import CaptionedClip
+from training.datasets.sounds import read as sounds
+from training.scenes import store
 from training.scenes.augment import level
 from training.scenes.bank import SoundBank
 from training.scenes.layouts import lay_out, random_layout
 from training.scenes.scene import Scene
+from training.scenes.store import SAMPLE_RATE, Source, Store, StoredSound
 
-SAMPLE_RATE = 16_000
-SECONDS = (10.0, 15.0)
-AGREEING = 3
-"""Captions of a clip, of five, that must name one and the same kind."""
+LENGTH = 327_680
+"""Samples of a scene."""
+RANK = 10
+"""A recording's label is among as many first opinions of a tagger, or it is not laid out."""
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The data sets' folders."""
+
+    esc50: Path
+    sounds: Path
+    clotho: Path
+    audiocaps: Path
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,9 @@ class Split:
     """What a split of the benchmark is made of."""
 
     clotho: str
+    audiocaps: str
+    captioned: int
+    """AudioCaps scenes at most."""
     folds: tuple[int, ...]
     grammar: int
     """Grammar scenes."""
@@ -51,39 +71,35 @@ class Split:
 
 
 SPLITS = {
-    "train": Split("development", esc50.TRAIN_FOLDS, 700, 1),
-    "validation": Split("validation", esc50.VALIDATION_FOLDS, 150, 2),
-    "test": Split("evaluation", esc50.TEST_FOLDS, 150, 3),
+    "train": Split("development", "train", 250, esc50.TRAIN_FOLDS, 250, 1),
+    "validation": Split("validation", "val", 0, esc50.VALIDATION_FOLDS, 0, 2),
+    "test": Split("evaluation", "test", 150, esc50.TEST_FOLDS, 100, 3),
 }
 
 
-def build(esc50_root: Path, clotho_root: Path, output: Path) -> dict[str, int]:
-    """Write FLAC files and ``{split}.jsonl`` into ``output``; how many clips each split has."""
-    sizes = {}
+@dataclass(frozen=True)
+class Planned:
+    """A clip's captions, and the scene that is laid out for it."""
+
+    source: str
+    """The clip, as its data set calls it."""
+    captions: tuple[str, ...]
+    layout: Layout
+    """Of AudioSet's labels."""
+
+
+def build(roots: Roots, output: Path) -> dict[str, dict[str, int]]:
+    """Write WAV files and ``{split}.jsonl`` into ``output``; how many scenes of each subset.
+
+    A split whose manifest is there is left as it is.
+    """
     for name, split in SPLITS.items():
-        recordings = esc50.load(esc50_root, split.folds, SAMPLE_RATE)
-        bank = SoundBank(recordings, sample_rate=SAMPLE_RATE)
-        clips = clotho.read_captions(clotho_root, split.clotho)
-        human = [found for clip in clips if (found := renderable(clip))]
-        (output / name).mkdir(parents=True, exist_ok=True)
-        total = len(human) + split.grammar
-        with (output / f"{name}.jsonl").open("w") as manifest:
-            for number in tqdm(range(total), desc=name, leave=False):
-                rng = np.random.default_rng((split.seed, number))
-                length = int(rng.uniform(*SECONDS) * SAMPLE_RATE)
-                if number < len(human):
-                    subset = "human"
-                    captions, plan = human[number]
-                    scene = lay_out(bank, plan, rng, length)
-                else:
-                    subset = "grammar"
-                    scene = lay_out(bank, random_layout(bank, rng), rng, length)
-                    captions = tuple(grammar.captions(scene.events(SAMPLE_RATE), rng))
-                path = f"{name}/{subset}-{number:04}.flac"
-                clip = _write(output, path, subset, scene, captions, rng)
-                manifest.write(json.dumps(asdict(clip)) + "\n")
-        sizes[name] = total
-    return sizes
+        manifest = output / f"{name}.jsonl"
+        if not manifest.exists():
+            (output / name).mkdir(parents=True, exist_ok=True)
+            made = list(_scenes(name, split, roots, output))
+            manifest.write_text("".join(json.dumps(scene) + "\n" for scene in made))
+    return {name: dict(Counter(clip.subset for clip in read(output, name))) for name in SPLITS}
 
 
 def read(root: Path, split: str) -> list[CaptionedClip]:
@@ -105,53 +121,116 @@ def read(root: Path, split: str) -> list[CaptionedClip]:
     ]
 
 
-def renderable(clip: ClothoClip) -> tuple[tuple[str, ...], Layout] | None:
-    """The captions of a Clotho clip that a scene can be made for, and the scene's layout.
+def plan(source: str, captions: Sequence[str], style: str, held: Collection[str]) -> Planned | None:
+    """The scene of a clip; None if what most of its captions name is not at hand.
 
-    They are those that speak of ESC-50's sounds alone and name one and the same kind, at least
-    ``AGREEING`` of the five; else None. The scene has the kinds that half of them name, laid out as
-    the one of them says that names most of these.
+    A sound is in the scene if more than half of the captions name it or a case of it. They are laid
+    out as the first caption says that names most of them; what it does not name begins the scene.
+    As many captions must be understood (``captions.sentences``), and ``held`` has every sound.
     """
-    plans = {text: plan for text in clip.captions if (plan := told(text))}
-    kinds = {text: {*chain(*plan.groups)} for text, plan in plans.items()}
-    counts = Counter(chain.from_iterable(map(sorted, kinds.values())))
-    kind, most = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    if most < AGREEING:
+    most = len(captions) // 2 + 1
+    plans = [layout(caption) for caption in captions]
+    named = [{up for label in chain(*one.groups) for up in _with(label)} for one in plans]
+    counts = Counter(chain.from_iterable(named))
+    agreed = {label for label, count in counts.items() if count >= most}
+    agreed -= {up for label in agreed for up in expand(label)}  # the most specific remain
+    understood = len(read_off(captions, style))
+    if not agreed or understood < most or not agreed <= set(held):
         return None
-    agreeing = tuple(text for text, named in kinds.items() if kind in named)
-    kept = {k for k in counts if 2 * sum(k in kinds[text] for text in agreeing) >= len(agreeing)}
-    best = max(agreeing, key=lambda text: len(kinds[text] & kept))
-    return agreeing, _renamed(plans[best], {k: [k] for k in kept})
-
-
-def told(caption: str) -> Layout | None:
-    """When ESC-50's kinds are heard that ``caption`` names; None if it speaks of anything else.
-
-    A label that ESC-50 has no kind for adds nothing where another one says it (water, where it
-    drips). Of the kinds that share a label (rooster and hen a chicken's) another one must tell.
-    """
-    if not only_known_sounds(caption):
-        return None
-    heard = layout(caption)
-    possible = {
-        label: [kind for kind, labels in ESC50.items() if label in labels]
-        for label in chain(*heard.groups)
+    best = max(range(len(plans)), key=lambda n: len(named[n] & agreed))
+    names = {
+        label: sorted(agreed.intersection(_with(label))) for label in chain(*plans[best].groups)
     }
-    sure = {several[0] for several in possible.values() if len(several) == 1}
-    kinds = {label: [k for k in several if k in sure] for label, several in possible.items()}
-    for label in kinds:
-        if not kinds[label] and not any(kinds[other] and says(other, label) for other in kinds):
-            return None
-    return _renamed(heard, kinds)
+    laid = _renamed(plans[best], names)
+    missing = tuple(sorted(agreed.difference(*laid.groups)))
+    groups = laid.groups or ((),)
+    return Planned(
+        source, tuple(captions), Layout(((*groups[0], *missing), *groups[1:]), laid.background)
+    )
 
 
-def _renamed(plan: Layout, names: Mapping[str, Sequence[str]]) -> Layout:
+def _scenes(name: str, split: Split, roots: Roots, output: Path) -> Iterator[dict[str, object]]:
+    """The split's scenes, written; what its manifest says of each."""
+    heard = store.build(output / "recordings" / name, _sources(name, split, roots))
+    labelled = _bank(
+        heard, [[up for label in one.labels for up in _with(label)] for one in heard.recordings]
+    )
+    kinds = _bank(heard, [[kind] for kind in _esc50_kinds(split, roots)])
+    planned = _planned(split, roots, labelled.by_kind.keys())
+    bar = tqdm(total=len(planned) + split.grammar, desc=name, leave=False)
+    for number in range(len(planned) + split.grammar):
+        rng = np.random.default_rng((split.seed, number))
+        if number < len(planned):
+            subset, one = "human", planned[number]
+            scene = lay_out(labelled, one.layout, rng, LENGTH)
+            source, captions = one.source, one.captions
+        else:
+            subset, source = "grammar", ""
+            scene = lay_out(kinds, random_layout(kinds, rng), rng, LENGTH)
+            captions = tuple(grammar.captions(scene.events(SAMPLE_RATE), rng))
+        path = f"{name}/{subset}-{number:05}.wav"
+        yield {**asdict(_write(output, path, subset, scene, captions, rng)), "source": source}
+        bar.update()
+    bar.close()
+
+
+def _bank(heard: Store, kinds: Sequence[Sequence[str]]) -> SoundBank:
+    """The first recordings of a store, of these kinds each."""
+    found = [
+        StoredSound(heard, number, tuple(dict.fromkeys(own))) for number, own in enumerate(kinds)
+    ]
+    return SoundBank(found, sample_rate=SAMPLE_RATE)
+
+
+def _planned(split: Split, roots: Roots, held: Collection[str]) -> list[Planned]:
+    """The plan of every Clotho clip that can be laid out, and of some of AudioCaps'."""
+    clips = clotho.read_captions(roots.clotho, split.clotho)
+    found = (plan(clip.file_name, clip.captions, "clotho", held) for clip in clips)
+    planned = [one for one in found if one]
+    if split.captioned:
+        told: dict[str, list[str]] = {}
+        for one in audiocaps.read_captions(roots.audiocaps, split.audiocaps):
+            told.setdefault(one.clip, []).append(one.caption)
+        more = (plan(clip, captions, "audiocaps", held) for clip, captions in told.items())
+        planned += islice(filter(None, more), split.captioned)
+    return planned
+
+
+def _sources(name: str, split: Split, roots: Roots) -> list[Source]:
+    """The recordings of a split: ESC-50's first, in the order of ``_esc50_kinds``."""
+    return [
+        *store.esc50_sources(roots.esc50, split.folds),
+        *(
+            Source(roots.sounds / one.file, f"sounds/{one.file}", one.labels, one.group)
+            for one in sounds.read(roots.sounds)
+            if _split_of(one) == name and (one.rank is None or one.rank <= RANK)
+        ),
+    ]
+
+
+def _esc50_kinds(split: Split, roots: Roots) -> list[str]:
+    rows = esc50.read_meta(roots.esc50)
+    return [row["category"] for row in rows if int(row["fold"]) in split.folds]
+
+
+def _split_of(one: sounds.SoundFile) -> str:
+    if one.split == "validation":
+        return "test"
+    return "validation" if one.chooses else "train"
+
+
+def _with(label: str) -> tuple[str, ...]:
+    """A label and all that holds where it does."""
+    return (label, *expand(label))
+
+
+def _renamed(heard: Layout, names: Mapping[str, Sequence[str]]) -> Layout:
     """The layout by other names, each where it comes first; what has none is left out."""
     groups: list[tuple[str, ...]] = []
-    for group in plan.groups:
+    for group in heard.groups:
         named = dict.fromkeys(name for one in group for name in names.get(one, ()))
         groups.append(tuple(name for name in named if name not in chain(*groups)))
-    behind = dict.fromkeys(name for one in plan.background for name in names.get(one, ()))
+    behind = dict.fromkeys(name for one in heard.background for name in names.get(one, ()))
     return Layout(tuple(group for group in groups if group), tuple(behind))
 
 
@@ -166,7 +245,10 @@ def _write(
     samples = level(scene.mix(), rng)
     pcm = np.clip(np.round(samples * 32767), -32768, 32767).astype("<i2")
     soundfile.write(root / name, pcm, SAMPLE_RATE, subtype="PCM_16")
-    events = tuple((e.kind, e.start_s, e.end_s) for e in scene.events(SAMPLE_RATE))
+    events = tuple(
+        (ESC50[e.kind][0] if subset == "grammar" else e.kind, e.start_s, e.end_s)
+        for e in scene.events(SAMPLE_RATE)
+    )
     return CaptionedClip(name, subset, captions, events, hashlib.sha256(pcm.tobytes()).hexdigest())
 
 
@@ -176,5 +258,5 @@ def _clotho(root: Path, split: str) -> list[CaptionedClip]:
         if clip.audio is None:
             raise FileNotFoundError(f"{root / split / clip.file_name} is missing")
         name = str(clip.audio.relative_to(root))
-        clips.append(CaptionedClip(name, "clotho", clip.captions, ()))
+        clips.append(CaptionedClip(name, "human", clip.captions, ()))
     return clips

@@ -1,20 +1,19 @@
-"""The study's report: our figures beside the paper's, as Markdown and plots."""
+"""The study's report: its figures beside the paper's, as Markdown and plots.
+
+All of it is made of ``summary.json``, which stays with the documentation.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-from scipy.stats import t
-
-Result = dict[str, Any]
-Value = Callable[[Result], float | None]
+from training.experiments.plots import plot
+from training.experiments.reproduce import read
+from training.experiments.rows import TABLES
+from training.experiments.summary import BASELINE, CASES, METRICS, summarize
 
 PAPER = {
     "baseline": (0.585, 0.161, 0.179, 0.386, 0.399, 0.259),
@@ -27,145 +26,199 @@ PAPER = {
     "masking-multi-diff": (0.603, 0.167, 0.184, 0.401, 0.414, 0.271),
 }
 """BLEU1, BLEU4, METEOR, ROUGE-L, CIDEr and SPIDEr of tables 1 and 2, Clotho's evaluation split."""
-SHOWN = ("BLEU1", "BLEU4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SPIDEr")
+PAPER_GAIN = PAPER["masking-same-same"][4] - PAPER["baseline"][4]
+PLOTS = {
+    "study-learning": "Training loss, and that of validation, by step",
+    "study-gain": "CIDEr less the baseline's by row, mean and interval",
+    "study-masks": "The share that the mask keeps, over time, and when the reference sounds",
+}
+FACTORS = {
+    "control": "Mixtures without their reference",
+    "share": "Share of references",
+    "start": "The mask at the start",
+    "place": "Where the block stands, and what it was taught",
+    "power": "Power of what is added",
+    "size": "Size of the training set",
+}
+
+Rows = Mapping[str, dict[str, Any]]
 
 
-def write(study: Path) -> Path:
-    """Write ``report.md`` and its plots into the study's folder; the report's path."""
-    results: dict[str, list[Result]] = {}
-    for path in sorted((study / "results").glob("*.json")):
-        results.setdefault(path.stem.rpartition("-")[0], []).append(json.loads(path.read_text()))
-    ordered = {name: results[name] for name in PAPER if name in results}
-    rows = {**ordered, **{name: found for name, found in results.items() if name not in ordered}}
-    lines = []
-    for subset in sorted({subset for one in rows.values() for subset in one[0]["scores"]}):
-        lines += [f"### Plain captions, {subset} scenes", ""]
-        lines += _table(rows, {metric: _of("scores", subset, metric) for metric in SHOWN})
+def write(study: Path, docs: Path | None = None) -> Path:
+    """Write ``report.md``, ``summary.json`` and plots into the study's folder; the report's path.
+
+    With ``docs``, its ``reproduction.md``, ``reproduction.json`` and images are made new, too.
+    """
+    summary = summarize([*read(study)])
+    (study / "summary.json").write_text(json.dumps(summary, separators=(",", ":")) + "\n")
+    report = study / "report.md"
+    rows = summary["rows"]
+    report.write_text(f"{answer(rows)}\n\n{figures(summary, study)}\n")
+    if docs is not None:
+        (docs / "reproduction.json").write_bytes((study / "summary.json").read_bytes())
+        page = docs / "reproduction.md"
+        page.write_text(remade(page.read_text(), summary, docs))
+    return report
+
+
+def remade(page: str, summary: Mapping[str, Any], docs: Path) -> str:
+    """The page with its answer and its figures made new."""
+    page = _between(page, "answer", answer(summary["rows"]))
+    return _between(page, "figures", figures(summary, docs / "images", "images/"))
+
+
+def _between(page: str, name: str, made: str) -> str:
+    """The page with ``made`` between its marks of that name."""
+    begin, end = f"<!-- {name}: made by reproduce report -->", f"<!-- {name}: end -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{made}\n{end}{after}"
+
+
+def figures(summary: Mapping[str, Any], images: Path, link: str = "") -> str:
+    """All tables, the plots, which are drawn into ``images``, and examples."""
+    rows: Rows = summary["rows"]
+    if not rows:
+        return "There are no results yet."
+    tables = {row for name in ("table1", "table2", "control") for row in TABLES[name]}
+    main = [row for row in rows if row in tables]
+    lines = ["### Plain captions, human scenes (tables 1 and 2)", "", *_scores(rows, main)]
+    lines += ["### The same rows by the weights that validated best", "", *_best(rows, main)]
+    lines += ["### Plain captions, grammar scenes", "", *_grammar(rows, main)]
     lines += ["### The paper's figures, on Clotho's recordings", ""]
-    lines += _paper([name for name in rows if name in PAPER])
-    lines += ["### Kinds of sound named in plain captions", ""]
-    lines += _table(rows, {"recall": _of("plain", "recall"), "false": _of("plain", "false")})
-    compared = {name: found for name, found in rows.items() if "differences" in found[0]}
-    for condition in next(iter(compared.values()))[0]["differences"] if compared else ():
-        lines += [f"### Mixture minus reference, {condition}", ""]
-        columns = {key: _of("differences", condition, key) for key in ("recall", "leak", "false")}
-        lines += _table(compared, {**columns, "AUC of the mask": _of("auc", condition)})
-    lines += ["### The four cases of Table 3, aligned reference", ""]
-    lines += _table(
-        rows,
-        {
-            "in: recall": _of("plain", "recall"),
-            "in+: recall": _of("in+", "recall"),
-            "in+: names the added": _of("in+", "leak"),
-            "in+ - ref: recall": _of("differences", "same/same", "recall"),
-            "in+ - ref: leak": _of("differences", "same/same", "leak"),
-            "in+ - in: recall of the added": _of("inverse", "recall"),
-            "in+ - in: leak": _of("inverse", "leak"),
-        },
+    lines += _paper([row for row in PAPER if row in rows])
+    for table, title in FACTORS.items():
+        there = [row for row in TABLES[table] if row in rows]
+        if table == "control" or set(there) - tables:
+            lines += [f"### {title}", "", *_factor(rows, there)]
+    lines += _differences(rows)
+    drawn = plot(rows, images)
+    lines += [f"![{PLOTS[name]}]({link}{name}.png)\n" for name in drawn]
+    lines += _examples(summary["examples"])
+    return "\n".join(lines).rstrip()
+
+
+def answer(rows: Rows) -> str:
+    """What the paper claims of masking, and what is seen of it."""
+    masked = rows.get("masking-same-same", {}).get("human", {})
+    if "gain" not in masked:
+        return "Masking and the baseline have not been run by the same seeds yet."
+    gain = masked["gain"]
+    seen = (
+        "is seen" if gain["low"] > 0 else "is contradicted" if gain["high"] < 0 else "is not seen"
     )
-    lines += _examples(rows)
-    _plot(study, rows, compared)
-    (study / "report.md").write_text("\n".join(lines) + "\n")
-    return study / "report.md"
+    base = rows[BASELINE]["human"]["CIDEr"]["mean"]
+    seeds = len(rows["masking-same-same"]["seeds"])
+    return (
+        f"**The paper's claim {seen} here.** Masking's captions of human scenes have CIDEr "
+        f"{masked['CIDEr']['mean']:.3f}, the baseline's {base:.3f}: {_signed(gain)} "
+        f"(the paper: {PAPER_GAIN:+.3f}).\n{_count(seeds, 'seed')} and this many scenes would have "
+        f"shown a difference of {gain['visible']:.3f} four times of five."
+    )
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95% interval (Student's t); nan of one value."""
-    if len(values) < 2:
-        return fmean(values), math.nan
-    half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return fmean(values), float(half)
+def _scores(rows: Rows, names: Sequence[str]) -> list[str]:
+    head = ["row", "seeds", *METRICS, "CIDEr less the baseline's"]
+    body = [
+        [name, str(len(rows[name]["seeds"])), *_means(rows[name]["human"]),
+         _gain(rows[name]["human"])]
+        for name in names
+    ]  # fmt: skip
+    return _table(head, body)
 
 
-def _of(*path: str) -> Value:
-    def value(result: Result) -> float | None:
-        found: Any = result
-        for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        return None if found is None else float(found)
-
-    return value
-
-
-def _table(rows: dict[str, list[Result]], columns: dict[str, Value]) -> list[str]:
-    lines = [f"| row | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
-    for name, results in rows.items():
-        cells = [_cell([column(result) for result in results]) for column in columns.values()]
-        lines.append(f"| {name} | {len(results)} | {' | '.join(cells)} |")
-    return [*lines, ""]
+def _best(rows: Rows, names: Sequence[str]) -> list[str]:
+    body = [
+        [name, str(rows[name]["best"]["step"]), *_means(rows[name]["best"]),
+         _gain(rows[name]["best"])]
+        for name in names
+        if "best" in rows[name]
+    ]  # fmt: skip
+    return _table(["row", "step", *METRICS, "CIDEr less the baseline's"], body)
 
 
-def _cell(values: Sequence[float | None]) -> str:
-    there = [value for value in values if value is not None]
-    if len(there) < len(values):
-        return "n/a"
-    mean, half = interval(there)
-    return f"{mean:.3f}" if math.isnan(half) else f"{mean:.3f} ± {half:.3f}"
+def _grammar(rows: Rows, names: Sequence[str]) -> list[str]:
+    body = [
+        [name, *_means(rows[name]["grammar"]), _gain(rows[name]["grammar"])]
+        for name in names
+        if "grammar" in rows[name]
+    ]
+    return _table(["row", *METRICS, "CIDEr less the baseline's"], body)
+
+
+def _factor(rows: Rows, names: Sequence[str]) -> list[str]:
+    body = [
+        [name, str(len(rows[name]["seeds"])), _interval(rows[name]["human"]["CIDEr"]),
+         _gain(rows[name]["human"])]
+        for name in names
+    ]  # fmt: skip
+    return _table(["row", "seeds", "CIDEr", "less the baseline's"], body)
 
 
 def _paper(names: Sequence[str]) -> list[str]:
-    head = "| row | BLEU1 | BLEU4 | METEOR | ROUGE-L | CIDEr | SPIDEr |"
-    rows = [f"| {name} | {' | '.join(f'{v:.3f}' for v in PAPER[name])} |" for name in names]
-    return [head, "|---" * 7 + "|", *rows, ""]
+    head = ["row", "BLEU1", "BLEU4", "METEOR", "ROUGE-L", "CIDEr", "SPIDEr"]
+    return _table(head, [[name, *(f"{value:.3f}" for value in PAPER[name])] for name in names])
 
 
-def _examples(rows: dict[str, list[Result]]) -> list[str]:
-    """What the baseline and masking say of the same clips, in each case of Table 3."""
-    lines = ["### Examples", ""]
-    shown = [name for name in ("baseline", "masking-same-same") if name in rows]
-    told = {name: rows[name][0]["examples"] for name in shown}
-    for number, example in enumerate(next(iter(told.values()), [])):
-        kinds, added = ", ".join(example["kinds"]), ", ".join(example["added"])
-        lines.append(f"- `{example['clip']}`: {kinds}; added: {added}")
+def _differences(rows: Rows) -> list[str]:
+    """Table 3's cases, and what a mask tells."""
+    head = ["row", "in: recall", "in+: recall", "in+: names the added", "in+ - ref: recall",
+            "in+ - ref: leak", "in+ - in: recall of the added", "in+ - in: leak"]  # fmt: skip
+    body = []
+    for name, row in rows.items():
+        if "recall" not in row["in"]:
+            continue  # what is heard in Clotho's recordings is not known
+        cells = [row["in"]["recall"], row["in+"]["recall"], row["in+"]["leak"]]
+        if "differences" in row:
+            left, inverse = row["differences"]["same/same"], row["inverse"]
+            cells += [left["recall"], left["leak"], inverse["recall"], inverse["leak"]]
+        texts = [f"{value:.3f}" for value in cells]
+        body.append([name, *texts, *["n/a"] * (len(head) - 1 - len(texts))])
+    lines = ["### The four cases of table 3, aligned reference", "", *_table(head, body)]
+    masks = {name: row["auc"] for name, row in rows.items() if "auc" in row}
+    if masks:
+        conditions = [*next(iter(masks.values()))]
+        lines += ["### The mask as an explanation", ""]
+        lines += _table(
+            ["trained as", *conditions],
+            [[name, *(f"{auc[one]:.3f}" for one in conditions)] for name, auc in masks.items()],
+        )
+    return lines
+
+
+def _examples(examples: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["### Examples", ""] if examples else []
+    for one in examples:
+        lines += [f"- {', '.join(one['kinds'])}; added: {', '.join(one['added'])}"]
         lines += [
-            f"  - {case}, {name}: {examples[number][case]}"
-            for case in ("in", "in+", "in+ - ref", "in+ - in")
-            for name, examples in told.items()
-            if case in examples[number]
+            f"  - {case}, {row}: {said[case]}"
+            for case in CASES
+            for row, said in one["said"].items()
+            if case in said
         ]
     return [*lines, ""]
 
 
-def _plot(study: Path, rows: dict[str, list[Result]], compared: dict[str, list[Result]]) -> None:
-    """``learning.png``, ``conditions.png`` and ``masks.png``."""
-    mpl.use("Agg")
-    from matplotlib import pyplot
+def _means(scored: Mapping[str, Any]) -> list[str]:
+    return [f"{scored['scores'][metric]:.3f}" for metric in METRICS]
 
-    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
-    for name, results in rows.items():
-        steps = [step for step, _ in results[0]["losses"]]
-        curves = [[loss for _, loss in result["losses"]] for result in results]
-        axes.plot(steps, np.mean(curves, axis=0), label=name)
-    axes.set(xlabel="step", ylabel="training loss")
-    axes.legend(fontsize=7)
-    figure.savefig(study / "learning.png", dpi=110)
-    pyplot.close(figure)
 
-    subsets = sorted({subset for one in rows.values() for subset in one[0]["scores"]})
-    figure, all_axes = pyplot.subplots(1, len(subsets), figsize=(11, 4), layout="constrained")
-    for axes, subset in zip(np.atleast_1d(all_axes), subsets, strict=True):
-        found = [
-            interval([result["scores"][subset]["CIDEr"] for result in results])
-            for results in rows.values()
-        ]
-        axes.errorbar([m for m, _ in found], range(len(rows)), xerr=[h for _, h in found], fmt="o")
-        axes.set_yticks(range(len(rows)), [*rows], fontsize=7)
-        axes.set(title=f"CIDEr, {subset}")
-        axes.invert_yaxis()
-    figure.savefig(study / "conditions.png", dpi=110)
-    pyplot.close(figure)
+def _gain(scored: Mapping[str, Any]) -> str:
+    return _signed(scored["gain"]) if "gain" in scored else ""
 
-    if "masking-same-diff" not in compared:
-        return
-    timelines = compared["masking-same-diff"][0]["timelines"]
-    figure, all_axes = pyplot.subplots(
-        len(timelines), 1, figsize=(8, 1.3 * len(timelines)), layout="constrained"
-    )
-    for axes, one in zip(all_axes, timelines, strict=True):
-        axes.plot(one["kept"], drawstyle="steps-post")
-        active = np.asarray(one["active"], float)
-        axes.fill_between(range(len(active)), active, step="post", alpha=0.25, color="tab:orange")
-        axes.set_ylim(0, 1)
-    figure.suptitle("share kept by the mask; shaded: the reference's sound is heard")
-    figure.savefig(study / "masks.png", dpi=110)
-    pyplot.close(figure)
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def _signed(found: Mapping[str, float]) -> str:
+    return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *body]
+    return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]

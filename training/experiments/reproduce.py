@@ -1,140 +1,202 @@
-"""``python -m training reproduce``: the rows of a table on equal terms, then a report.
+"""``python -m training reproduce``: the rows of tables on equal terms.
 
-Everything lies in one folder and is done once: scenes, features, a result per row and seed. A study
-that was stopped goes on where it was when it is started again.
+Everything lies in one folder and is done once: scenes, frames, and in ``results.jsonl`` a line per
+row and seed. A study that was stopped goes on where it was when it is started again, and several
+processes may share it.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
 
-from model.captioner import CaptionerModel
-from model.checkpoint import load_encoder
-from model.config import CaptionerConfig, hearing
-from training.captions.ontology import EVENTS
+from model.config import BartDecoderConfig, CaptionerConfig
+from model.published import efficientat
+from model.runtimes.openvino import OpenVino
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50 import read as esc50
 from training.datasets.recording import CaptionedClip
-from training.experiments import esc_scenes
-from training.experiments.rows import TABLES, read_row
-from training.experiments.testing import test
-from training.fit import fit
+from training.experiments import encoders, esc_scenes
+from training.experiments.esc_scenes import SPLITS, Roots
+from training.experiments.rows import TABLES, read_row, rows_of
+from training.experiments.testing import COMPARED, plain, test
+from training.fit import best, fit, load_weights
 from training.recipes.adl import DifferenceLearning, KeptSources
 from training.samples import features
+from training.scenes.algorithm1 import CONDITIONS
 from training.scenes.bank import SoundBank
 
 VOCAB_SIZE = 2000
+SMALL = BartDecoderConfig(
+    vocab_size=VOCAB_SIZE, width=128, layers=2, heads=4, ffn=512, max_positions=128
+)
+"""The decoder on scenes: a run is to take minutes."""
+RESULTS = "results.jsonl"
 
 
 @dataclass(frozen=True)
 class Data:
     """Where a study's material lies."""
 
-    esc50: Path
-    clotho: Path
-    """Its CSV files; with its recordings beside them, and ``real``, the study is on these."""
+    roots: Roots
     real: bool
+    """On Clotho's recordings, which lie beside its CSV files, instead of scenes."""
     encoder: Path
-    """A checkpoint directory, or that of a stage that trained an encoder."""
+    """A checkpoint directory, a stage of training that made an encoder, or EfficientAT's file."""
+
+
+def prepare(data: Data, output: Path) -> dict[str, dict[str, int]]:
+    """Build ESC Scenes; how many of each subset every split has."""
+    return esc_scenes.build(data.roots, output / "scenes")
 
 
 def reproduce(
-    table: str,
+    tables: Sequence[str],
     *,
     data: Data,
     output: Path,
     variants: int,
     seeds: int,
     part: tuple[int, int] = (0, 1),
-    overrides: Mapping[str, Any] = MappingProxyType({}),
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Train and test every row of ``table`` with every seed; ``part`` (n, m) does every m-th.
+    """Train and test every row of ``tables``, all with one seed before the next seed.
 
-    Each training clip is mixed ``variants`` times under each condition; ``overrides`` are settings
-    that replace all rows' own.
+    Each training clip is mixed ``variants`` times under each condition; ``part`` (n, m) does every
+    m-th run; ``given`` are settings of all rows that do not say so themselves. Where it gives no
+    learning rate that is the one that the rows of ``rate`` chose, if they are done.
     """
-    root = data.clotho if data.real else output / "scenes"
-    if not data.real and not (root / "test.jsonl").exists():
-        print(f"ESC Scenes: {esc_scenes.build(data.esc50, data.clotho, root)}")
-    clips = {split: esc_scenes.read(root, split) for split in ("train", "test")}
-    tokenizer = train_tokenizer(
-        [caption for clip in clips["train"] for caption in clip.captions], VOCAB_SIZE
-    )
-    config = _config(data.encoder)
-    sources = {
-        split: KeptSources(
-            clips[split],
-            _features(output, root, split, clips[split], data, variants),
-            tokenizer,
-            config,
-        )
-        for split in clips
-    }
-    todo = [(row, seed) for row in TABLES[table] for seed in range(seeds)]
+    given = {**chosen_rate(output), **given}
+    if not data.real:
+        prepare(data, output)
+    names = rows_of(tables)
+    rows = {name: read_row(name, given) for name in names}
+    sources = _sources(data, output, [*rows.values()], variants)
+    todo = [(name, seed) for seed in range(seeds) for name in names]
     for name, seed in todo[part[0] :: part[1]]:
-        row = replace(read_row(name), **overrides)
-        result = output / "results" / f"{name}-{seed}.json"
-        if result.exists():
+        if (name, seed) in {(one["row"], one["seed"]) for one in read(output)}:
             continue
         print(f"{name}, seed {seed}", flush=True)
-        found = _run(row, seed, sources, output / "runs" / result.stem)
-        result.parent.mkdir(exist_ok=True)
-        result.write_text(json.dumps({"row": name, "seed": seed, **asdict(row), **found}, indent=1))
+        found = _run(rows[name], seed, sources, output / "runs" / f"{name}-{seed}")
+        line = json.dumps({"row": name, "seed": seed, "settings": asdict(rows[name]), **found})
+        with (output / RESULTS).open("a") as file:
+            file.write(line + "\n")
+
+
+def read(output: Path) -> Iterator[dict[str, Any]]:
+    """The results that there are: of each row and seed the first."""
+    path = output / RESULTS
+    seen = set()
+    for line in path.read_text().splitlines() if path.exists() else ():
+        one = json.loads(line)
+        if (one["row"], one["seed"]) not in seen:
+            seen.add((one["row"], one["seed"]))
+            yield one
+
+
+def chosen_rate(output: Path) -> dict[str, float]:
+    """The learning rate whose baseline had the lowest loss on validation; nothing if none has."""
+    found = [
+        (min(loss for _, loss in one["validation"]), float(one["settings"]["learning_rate"]))
+        for one in read(output)
+        if one["row"] in TABLES["rate"] and one["validation"]
+    ]
+    return {"learning_rate": min(found)[1]} if found else {}
 
 
 def _run(
     row: DifferenceLearning, seed: int, sources: dict[str, KeptSources], folder: Path
 ) -> dict[str, Any]:
-    """Learn, keep the last weights, test."""
+    """Learn; test the last weights, and the plain captions of those that validated best."""
+    began = time.process_time()
     plan = row.plan(sources["train"], seed)
-    (stage,) = plan.stages
-    last = fit(stage, folder)
+    for stage in plan.stages:
+        last = fit(stage, folder)
     history = json.loads((last / "trainer_state.json").read_text())["log_history"]
-    found = test(plan, sources["test"], compares=row.condition is not None)
+    found = test(plan, sources["test"], compares=row.condition is not None and not row.blind)
+    curves = {
+        name: [(entry["step"], round(entry[key], 4)) for entry in history if key in entry]
+        for name, key in (("losses", "loss"), ("validation", "eval_loss"))
+    }
+    if stage.validation is not None:
+        chosen = best(last)
+        load_weights(stage.loss, chosen)
+        found["best"] = {
+            "step": int(chosen.name.rpartition("-")[2]), **plain(plan, sources["test"]),
+        }  # fmt: skip
     shutil.rmtree(folder)
-    losses = [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
-    return {"steps": stage.budget.steps, "losses": losses, **found}
+    seconds = round(time.process_time() - began)
+    return {"steps": stage.budget.steps, "cpu_s": seconds, **curves, **found}
 
 
-def _features(
-    output: Path,
-    root: Path,
-    split: str,
-    clips: Sequence[CaptionedClip],
-    data: Data,
-    variants: int,
-) -> features.Features:
-    """Read, or rendered first. What is added comes from the folds that the scenes come from."""
-    path = output / "features" / f"{split}.npz"
-    if not path.exists():
-        model = CaptionerModel(_config(data.encoder))
-        load_encoder(model.encoder, data.encoder)
-        rate = model.encoder.sample_rate
-        recordings = esc50.load(data.esc50, esc_scenes.SPLITS[split].folds, rate)
-        bank = SoundBank(recordings, sample_rate=rate)
-        rendered = features.render(
-            root,
-            clips,
-            bank,
-            model.encoder.to("cuda" if torch.cuda.is_available() else "cpu"),
+def _sources(
+    data: Data, output: Path, rows: Sequence[DifferenceLearning], variants: int
+) -> dict[str, KeptSources]:
+    """What is trained on and tested on, its frames kept."""
+    root = data.roots.clotho if data.real else output / "scenes"
+    clips = {split: esc_scenes.read(root, split) for split in SPLITS}
+    tokenizer = _tokenizer(data, clips["train"])
+    own = encoders.config(data.encoder)
+    decoder = own.decoder if data.real else SMALL
+    config = CaptionerConfig(encoder=own.encoder, decoder=decoder)
+    wanted = {
+        "train": [row.condition for row in rows if row.condition],
+        "validation": [],
+        "test": [*CONDITIONS],
+    }
+    kept = {
+        split: features.keep(
+            output / "features" / split,
+            lambda split=split: _renderer(data, root, split, clips[split]),  # type: ignore[misc]
+            wanted[split],
             variants=variants if split == "train" else 1,
-            seed=esc_scenes.SPLITS[split].seed,
-            join=split == "train",
+            joined=split == "train" and any(row.mixgen_share for row in rows),
         )
-        features.save(rendered, path)
-    return features.load(path)
+        for split in SPLITS
+    }
+    validation = (clips["validation"], kept["validation"])
+    return {
+        "train": KeptSources(
+            clips["train"], kept["train"], tokenizer, config, validation, _classifier(data.encoder)
+        ),
+        "test": KeptSources(clips["test"], kept["test"], tokenizer, config),
+    }
 
 
-def _config(encoder: Path) -> CaptionerConfig:
-    """Of a checkpoint directory; a stage of training has that of the recipe ``hearing``."""
-    if (encoder / "config.json").exists():
-        return CaptionerConfig.from_pretrained(encoder)
-    return hearing(VOCAB_SIZE, EVENTS)
+def _tokenizer(data: Data, clips: Sequence[CaptionedClip]) -> PreTrainedTokenizerFast:
+    """The checkpoint's on real recordings, as in the paper, where it has one."""
+    if data.real and (data.encoder / "tokenizer.json").exists():
+        return cast(
+            PreTrainedTokenizerFast,
+            PreTrainedTokenizerFast.from_pretrained(data.encoder),
+        )
+    return train_tokenizer([text for clip in clips for text in clip.captions], VOCAB_SIZE)
+
+
+def _renderer(
+    data: Data, root: Path, split: str, clips: Sequence[CaptionedClip]
+) -> features.Renderer:
+    """What is added comes from the folds that the scenes come from."""
+    on_gpu = torch.cuda.is_available()
+    encoder = encoders.read(data.encoder, None if on_gpu else OpenVino())
+    recordings = esc50.load(data.roots.esc50, SPLITS[split].folds, encoder.sample_rate)
+    bank = SoundBank(recordings, sample_rate=encoder.sample_rate)
+    device = "cuda" if on_gpu else "cpu"
+    mixed = COMPARED if split == "test" else None
+    return features.Renderer(root, clips, bank, encoder.to(device), SPLITS[split].seed, mixed)
+
+
+def _classifier(encoder: Path) -> nn.Module | None:
+    if encoder.suffix != encoders.TAGGER:
+        return None
+    return efficientat.read_network(encoder).classifier.requires_grad_(False)

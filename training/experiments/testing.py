@@ -5,81 +5,81 @@ Shapes: T frames, D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from training.captions.naming import Naming, named, rates
+from training.captions.naming import Labels, Naming, named, rates
 from training.captions.sounds import ESC50
 from training.evaluation import coco
+from training.evaluation.sounds_f import sounds_f
 from training.recipes.adl import KeptSources
 from training.recipes.recipe import Plan
 from training.samples.collate import collate
 from training.samples.features import Features, Mixed
 
 BATCH = 32
-EXAMPLES = 6
+COMPARED = 200
+"""Scenes, the first ones, that differences are made of."""
+TIMELINES = 4
+PER_CLIP = ("METEOR", "ROUGE-L", "CIDEr")
+"""What intervals over scenes are made of."""
+
+Sounds = tuple[Labels, ...]
 
 
-def test(plan: Plan, sources: KeptSources, compares: bool) -> dict[str, Any]:
-    """Scores of plain captions, by kind of scene; with ``compares`` those of differences, too."""
+def test(plan: Plan, sources: KeptSources, *, compares: bool) -> dict[str, Any]:
+    """Scores of plain captions, by kind of scene; with ``compares`` those of differences, too.
+
+    ``captions`` has the sentences themselves, in the order of the clips.
+    """
     clips, features = sources.clips, sources.features
     captions = _Captions(plan, features)
-    kinds = [clip.kinds for clip in clips]
-    mixtures = {name: [drawn[0] for drawn in by_clip] for name, by_clip in features.mixed.items()}
+    some = range(min(COMPARED, len(clips)))
+    kinds = [tuple((kind,) for kind in sorted(clip.kinds)) for clip in clips]
+    mixtures = {name: [by_clip[n][0] for n in some] for name, by_clip in features.mixed.items()}
     one = mixtures["same/same"]
     texts = {
         "in": captions.of([(number, None) for number in features.clips]),
         "in+": captions.of([(mixed.input, None) for mixed in one]),
     }
     found: dict[str, Any] = {
-        "scores": {
-            subset: _scores(sources, texts["in"], subset)
-            for subset in sorted({clip.subset for clip in clips})
-        },
-        "plain": _rates(texts["in"], kinds, _added(one)),
-        "in+": _rates(texts["in+"], kinds, _added(one)),
+        **scores(sources, texts["in"]),
+        "plain": _rates(texts["in"], kinds),
+        "in": _rates(texts["in"][: len(some)], kinds[: len(some)], _added(one)),
+        "in+": _rates(texts["in+"], kinds[: len(some)], _added(one)),
     }
     if compares:
         found["differences"] = {}
         for name, mixed in mixtures.items():
             texts[name] = captions.of([(each.input, each.reference) for each in mixed])
-            found["differences"][name] = _rates(texts[name], kinds, _added(mixed))
+            found["differences"][name] = _rates(texts[name], kinds[: len(some)], _added(mixed))
             if captions.kept:  # subtraction has no mask
                 found.setdefault("auc", {})[name] = separation(captions.kept, mixed)
             if captions.kept and name == "same/diff":
                 found["timelines"] = [
                     {"kept": kept.tolist(), "active": each.active.tolist()}
-                    for kept, each in zip(captions.kept[:EXAMPLES], mixed, strict=False)
+                    for kept, each in zip(captions.kept[:TIMELINES], mixed, strict=False)
                 ]
-        texts["in+ - ref"] = texts["same/same"]
         texts["in+ - in"] = captions.of(
-            [(each.input, number) for each, number in zip(one, features.clips, strict=True)]
+            [(each.input, features.clips[n]) for each, n in zip(one, some, strict=True)]
         )
-        inverse = _rates(texts["in+ - in"], _added(one), kinds)
-        found["inverse"] = {key: inverse[key] for key in ("recall", "leak")}
-    cases = [name for name in ("in", "in+", "in+ - ref", "in+ - in") if name in texts]
-    found["examples"] = [
-        {
-            "clip": clips[n].name,
-            "kinds": sorted(clips[n].kinds),
-            "added": list(one[n].added),
-            **{case: texts[case][n] for case in cases},
-        }
-        for n in _shown([clip.subset for clip in clips])
+        found["inverse"] = _rates(texts["in+ - in"], _added(one), kinds[: len(some)])
+    scenes = [
+        {"kinds": sorted(clips[n].kinds), "added": list(each.added)}
+        for n, each in zip(some, one, strict=True)
     ]
-    return found
+    return {**found, "scenes": scenes, "captions": texts}
 
 
-def _shown(subsets: Sequence[str]) -> list[int]:
-    """The first few of each subset."""
-    by_subset: dict[str, list[int]] = {}
-    for number, subset in enumerate(subsets):
-        by_subset.setdefault(subset, []).append(number)
-    return [n for numbers in by_subset.values() for n in numbers[: EXAMPLES // 2]]
+def plain(plan: Plan, sources: KeptSources) -> dict[str, Any]:
+    """Scores of plain captions alone."""
+    numbers = sources.features.clips
+    return scores(sources, _Captions(plan, sources.features).of([(n, None) for n in numbers]))
 
 
 class _Captions:
@@ -129,36 +129,44 @@ class _Captions:
             yield str(self._tokenizer.decode(tokens, skip_special_tokens=True)).strip()
 
 
-def _scores(sources: KeptSources, texts: Sequence[str], subset: str) -> dict[str, float | None]:
-    chosen = [
-        (clip, text)
-        for clip, text in zip(sources.clips, texts, strict=True)
-        if clip.subset == subset
-    ]
-    return coco.score(
-        {clip.name: text for clip, text in chosen},
-        {clip.name: clip.captions for clip, _ in chosen},
-    ).corpus
+def scores(sources: KeptSources, texts: Sequence[str]) -> dict[str, Any]:
+    """``scores`` of each kind of scene, and ``per_clip`` those that clips have of their own."""
+    found: dict[str, Any] = {"scores": {}, "per_clip": {}}
+    for subset in sorted({clip.subset for clip in sources.clips}):
+        chosen = [
+            (clip, text)
+            for clip, text in zip(sources.clips, texts, strict=True)
+            if clip.subset == subset
+        ]
+        scored = coco.score(
+            {clip.name: text for clip, text in chosen},
+            {clip.name: clip.captions for clip, _ in chosen},
+        )
+        sounds = [sounds_f(text, clip.captions) for clip, text in chosen]
+        found["scores"][subset] = scored.corpus | {"Sounds-F": fmean(sounds)}
+        found["per_clip"][subset] = {
+            **{metric: _rounded(scored.per_clip[metric].values()) for metric in PER_CLIP},
+            "Sounds-F": _rounded(sounds),
+        }
+    return found
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(value, 4) for value in values]
 
 
 def _rates(
-    texts: Sequence[str], wanted: Sequence[frozenset[str]], unwanted: Sequence[frozenset[str]]
+    texts: Sequence[str], wanted: Sequence[Sounds], unwanted: Sequence[Sounds] | None = None
 ) -> dict[str, float]:
-    """``rates`` of captions against ESC-50's kinds."""
+    """``rates`` of captions against sounds that are there, and that were added."""
+    others = unwanted if unwanted is not None else [()] * len(texts)
     return rates(
-        [
-            Naming(named(text), _labels(some), _labels(others))
-            for text, some, others in zip(texts, wanted, unwanted, strict=True)
-        ]
+        [Naming(named(text), *sounds) for text, *sounds in zip(texts, wanted, others, strict=True)]
     )
 
 
-def _labels(kinds: frozenset[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(ESC50[kind] for kind in sorted(kinds))
-
-
-def _added(mixed: Sequence[Mixed]) -> list[frozenset[str]]:
-    return [frozenset(each.added) for each in mixed]
+def _added(mixed: Sequence[Mixed]) -> list[Sounds]:
+    return [tuple(ESC50[kind] for kind in each.added) for each in mixed]
 
 
 def separation(kept: Sequence[np.ndarray], mixed: Sequence[Mixed]) -> float:

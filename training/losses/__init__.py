@@ -5,15 +5,12 @@ Arguments are those of ``samples.collate``.
 
 from training.losses.captioning import Captioning, Telling
 from training.losses.disentangling import Disentangling
-from training.losses.distillation import Differing, Hearing
+from training.losses.distillation import Differing, Hearing, Rest
 from training.losses.explaining import Explaining, Speaking
+from training.losses.reading import Pairing, TextEncoder
+from training.losses.twinned import Twinned
 
 __all__ = [
-    "Captioning",
-    "Differing",
-    "Disentangling",
-    "Explaining",
-    "Hearing",
-    "Speaking",
-    "Telling",
-]
+    "Captioning", "Differing", "Disentangling", "Explaining", "Hearing", "Pairing", "Rest",
+    "Speaking", "Telling", "TextEncoder", "Twinned",
+]  # fmt: skip

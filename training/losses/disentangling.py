@@ -65,20 +65,18 @@ class Disentangling(nn.Module):
     ) -> dict[str, Tensor]:
         """What the encoder takes, [B, S] and [B, S], and captions [B, L] of either direction."""
         block = self.captioner.difference
-        assert isinstance(block, Concentrated)
         with torch.autocast(inputs.device.type, enabled=False):  # frozen: as it will be heard
             input = self.captioner.encode(inputs, lengths)  # noqa: A001
             reference = self.captioner.encode(references, reference_lengths)
+        inverse = self._told(block(reference, input), inverse_tokens)
+        if self.when is None:
+            return {"loss": (self._told(block(input, reference), tokens) + inverse) / 2}
+        assert isinstance(block, Concentrated)
         entered = block.enter(reference, 0), block.enter(input, 1)
         left = block.attend(*entered)
-        loss = (
-            self._told(block.join(*left), tokens)
-            + self._told(block(reference, input), inverse_tokens)
-        ) / 2
-        if self.when:
-            before, after = left if self.when == "late" else entered
-            loss = loss + self.weight * self._apart(before, after)
-        return {"loss": loss}
+        told = (self._told(block.join(*left), tokens) + inverse) / 2
+        before, after = left if self.when == "late" else entered
+        return {"loss": told + self.weight * self._apart(before, after)}
 
     def _told(self, difference: Difference, tokens: Tensor) -> Tensor:
         decoder = self.captioner.decoder

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.captioner import CaptionerModel
-from model.contracts import Encoder
+from model.contracts import DiffBlock, Encoder
 from model.encoders.efficientat import WIDTH, WINDOW
 from model.events import Head
+from model.types import Encoded
 
 UNSURE = (1e-4, 1 - 1e-4)
 """No probability counts as nearer to none or to one."""
@@ -71,6 +73,36 @@ class Differing(nn.Module):
         left = captioner.difference(heard, captioner.encode(references, reference_lengths))
         logits = captioner.events.probabilities(left.memory).clamp(*UNSURE).logit()
         return {"loss": opinions(logits, clip, windows, weights)}
+
+
+class Rest(nn.Module):
+    """Difference distillation on kept frames: a tagger thinks of what is left as of the clip."""
+
+    def __init__(self, difference: DiffBlock, classifier: nn.Module) -> None:
+        """``classifier``: frames [..., D] -> logits [..., K]."""
+        super().__init__()
+        self.difference = difference
+        self.classifier = classifier
+
+    def forward(
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        references: Tensor,
+        reference_lengths: Tensor,
+        reference_of: Tensor,  # noqa: ARG002 - every input has one
+        rest: Tensor,
+    ) -> dict[str, Tensor]:
+        """Frames [B, T, D], their references [B, R, D] and the clips' own [B, T, D]."""
+        heard = Encoded(inputs, _real(inputs, lengths))
+        left = self.difference(heard, Encoded(references, _real(references, reference_lengths)))
+        wanted = self.classifier(rest).sigmoid()
+        return {"loss": distance(self.classifier(left.memory), wanted)}
+
+
+def _real(frames: Tensor, lengths: Tensor) -> Tensor:
+    """[B, T] bool: what is no padding."""
+    return torch.arange(frames.shape[1], device=lengths.device) < lengths[:, None]
 
 
 def opinions(

@@ -24,6 +24,7 @@ from model.checkpoint import Checkpoint, baseline_search
 from model.config import CaptionerConfig, ConcentratedConfig
 from model.difference import Concentrated
 from model.events import Events
+from training.captions.edits import nouns
 from training.captions.tokenizer import MAX_TOKENS, tokenize
 from training.datasets.errors import DataError
 from training.datasets.esc50.read import TRAIN_FOLDS
@@ -133,6 +134,7 @@ class Changes:
                     bands=BANDS,
                 ),
                 decoder=own.decoder,
+                nouns=None if own.events is None else nouns(own.events.labels),
             )
         )
         weights = base.model.state_dict()

@@ -10,8 +10,9 @@ Shapes: S samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from training.datasets.recording import Samples
 from training.samples.collate import Sample
 from training.scenes import augment
 from training.scenes.scene import active_span
-from training.scenes.store import Store
 
 LENGTH_S = (3.5, 10.0)
 COUNTS = {0: 0.16, 1: 0.58, 2: 0.26}
@@ -39,6 +39,25 @@ MOVED_S = 1.2
 """At least."""
 IMPERATIVE = 0.2
 """Of the sentences."""
+
+
+class Labelled(Protocol):
+    """A recording, or what is known of it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """AudioSet's names of what is heard, the first the most specific."""
+
+
+class Recordings(Protocol):
+    """What scenes are made of; ``scenes.store.Store`` is one."""
+
+    @property
+    def recordings(self) -> Sequence[Labelled]:
+        """By number."""
+
+    def samples(self, number: int) -> Samples:
+        """[S] of one."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,8 @@ class Pair:
     before: Samples
     after: Samples
     edits: tuple[Edit, ...]
+    apart: Samples
+    """[S]: what the edits alone make another, but for a change of everything."""
 
 
 class Edits(Dataset[Sample]):
@@ -70,14 +91,19 @@ class Edits(Dataset[Sample]):
 
     def __init__(
         self,
-        store: Store,
+        store: Recordings,
         encode: Callable[[str, str], Tensor],
         *,
         sample_rate: int,
         seed: int,
+        change_db: tuple[float, float] = CHANGE_DB,
     ) -> None:
-        """``encode``: a sentence and its style -> tokens [L]; ``sample_rate`` is the store's."""
+        """``encode``: a sentence and its style -> tokens [L]; ``sample_rate`` is the store's.
+
+        What is louder is so by ``change_db``, from and to.
+        """
         self.store = store
+        self.change_db = change_db
         self.encode = encode
         self.rate = sample_rate
         self.seed = seed
@@ -102,6 +128,20 @@ class Edits(Dataset[Sample]):
             "inverse_tokens": self.encode(sentence(inverse, style), style),
         }
 
+    def drawn(self, kinds: Sequence[str], count: int) -> Iterator[tuple[int, Pair]]:
+        """So many pairs that have just the edits of these ``kinds``, by their numbers."""
+        found = number = 0
+        while found < count:
+            pair = self.numbered(number, kinds)
+            if len(pair.edits) == len(kinds):
+                found += 1
+                yield number, pair
+            number += 1
+
+    def numbered(self, number: int, kinds: Sequence[str]) -> Pair:
+        """A pair with the edits of these ``kinds``, or with fewer where they cannot be made."""
+        return self.pair(np.random.default_rng((self.seed, 37, number)), kinds)
+
     def pair(self, rng: np.random.Generator, kinds: Sequence[str] | None = None) -> Pair:
         """A pair; ``kinds``, of ``KINDS``, are its edits', if they are given."""
         size = int(rng.uniform(*LENGTH_S) * 10) * self.rate // 10  # of small prime factors
@@ -117,11 +157,12 @@ class Edits(Dataset[Sample]):
             if kind == "all":
                 if edits or not before:
                     continue
-                overall = float(rng.uniform(*CHANGE_DB)) * rng.choice([-1, 1])
+                overall = float(rng.uniform(*self.change_db)) * rng.choice([-1, 1])
                 edits.append(Edit("louder" if overall > 0 else "quieter", EVERYTHING))
                 break
             if edit := self._edit(kind, before, after, touched, size, rng):
                 edits.append(edit)
+        apart = _mixed(after, size) - _mixed(before, size)
         if rng.random() < 0.25:  # what goes on is not heard from the same moment on
             after = [self._cut_anew(part, size, rng) for part in after]
         clips = [_mixed(before, size), _mixed(after, size)]
@@ -130,7 +171,7 @@ class Edits(Dataset[Sample]):
             clips.reverse()
             edits = [edit.inverse for edit in edits]
         first, second = self._recorded(clips, rng)
-        return Pair(first, second, tuple(edits))
+        return Pair(first, second, tuple(edits), apart)
 
     def _scene(self, rng: np.random.Generator, size: int) -> list[Part]:
         parts: list[Part] = []
@@ -206,7 +247,7 @@ class Edits(Dataset[Sample]):
         place = int(rng.choice(there))
         part = after[place]
         if kind == "level":
-            change = float(rng.uniform(*CHANGE_DB)) * rng.choice([-1, 1])
+            change = float(rng.uniform(*self.change_db)) * rng.choice([-1, 1])
             over = [other.gain_db - change for other in after if part.fills and not other.fills]
             if min([*over, part.gain_db + change if not part.fills else 0.0]) < AUDIBLE_DB:
                 change = -change

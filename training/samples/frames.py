@@ -124,12 +124,18 @@ class FrameSamples(Dataset[Sample]):
         reference_share: float,
         mixgen_share: float,
         seed: int,
+        blind: bool = False,
+        among: Sequence[int] | None = None,
     ) -> None:
         """``reference_share`` of the samples are mixtures under ``condition``, with a reference.
 
-        ``mixgen_share`` of them are two clips at once, their captions joined (AL-MixGen).
+        It is withheld if ``blind``. ``mixgen_share`` of the samples are two clips at once, their
+        captions joined (AL-MixGen). ``among``: the numbers of the clips that are drawn; None: all.
         """
         self.clips = clips
+        self.among = range(len(clips)) if among is None else among
+        self.blind = blind
+        self._tokens: dict[str, Tensor] = {}
         self.features = features
         self.tokenizer = tokenizer
         self.mixtures = features.mixed[condition] if condition else None
@@ -139,9 +145,9 @@ class FrameSamples(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         """``input`` [T, D], ``reference`` [T, D] or None, ``tokens`` [L]."""
-        epoch, place = divmod(index, len(self.clips))
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.clips))
-        clip = int(order[place])
+        epoch, place = divmod(index, len(self.among))
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.among))
+        clip = self.among[order[place]]
         rng = np.random.default_rng((self.seed, epoch, clip))
         caption = self._caption(clip, rng)
         heard, reference = self.features.clips[clip], None
@@ -149,7 +155,7 @@ class FrameSamples(Dataset[Sample]):
         if self.mixtures and choice < self.reference_share:
             drawn = self.mixtures[clip]
             mixed = drawn[rng.integers(len(drawn))]
-            heard, reference = mixed.input, mixed.reference
+            heard, reference = mixed.input, None if self.blind else mixed.reference
         elif choice < self.mixgen_share:
             joined = self.features.joined[clip]
             other, heard = joined[rng.integers(len(joined))]
@@ -157,9 +163,43 @@ class FrameSamples(Dataset[Sample]):
         return {
             "input": self.features.tensor(heard),
             "reference": None if reference is None else self.features.tensor(reference),
-            "tokens": tokenize(self.tokenizer, caption),
+            "tokens": self._tokenized(caption),
         }
+
+    def __len__(self) -> int:
+        """An epoch."""
+        return len(self.among)
+
+    def _tokenized(self, caption: str) -> Tensor:
+        """[L], found once: it takes as long as the rest of a sample together."""
+        if caption not in self._tokens:
+            self._tokens[caption] = tokenize(self.tokenizer, caption)
+        return self._tokens[caption]
 
     def _caption(self, clip: int, rng: np.random.Generator) -> str:
         captions = self.clips[clip].captions
         return normalize_caption(captions[rng.integers(len(captions))])
+
+
+class RestSamples(Dataset[Sample]):
+    """Mixtures and references, and what should be left: the clip's own frames.
+
+    A sample is a function of the seed and its index alone.
+    """
+
+    def __init__(self, features: Features, condition: str, *, seed: int) -> None:
+        self.features = features
+        self.mixtures = features.mixed[condition]
+        self.seed = seed
+
+    def __getitem__(self, index: int) -> Sample:
+        """``input`` [T, D], ``reference`` [R, D], ``rest`` [T, D]."""
+        rng = np.random.default_rng((self.seed, 3, index))
+        clip = int(rng.integers(len(self.mixtures)))
+        drawn = self.mixtures[clip]
+        mixed = drawn[rng.integers(len(drawn))]
+        return {
+            "input": self.features.tensor(mixed.input),
+            "reference": self.features.tensor(mixed.reference),
+            "rest": self.features.tensor(self.features.clips[clip]),
+        }

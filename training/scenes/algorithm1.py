@@ -27,6 +27,8 @@ class Condition:
     """Same: the reference lies where it was added; diff: it starts at its own beginning."""
     multi: bool = False
     """Two or three recordings are added instead of one."""
+    power_db: float = 0
+    """What is added is as much louder than the original."""
 
 
 CONDITIONS: dict[str, Condition] = {
@@ -38,6 +40,11 @@ CONDITIONS: dict[str, Condition] = {
     "multi/diff": Condition("same", "diff", multi=True),
 }
 """The paper's five, as its Table 2 names them: source / time."""
+POWERS: dict[str, Condition] = {
+    "same/same, -6 dB": Condition("same", "same", power_db=-6),
+    "same/same, +6 dB": Condition("same", "same", power_db=6),
+}
+"""Where what is added is softer or louder than what it is added to."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,8 @@ def mix(
     """Superimpose recordings on ``original`` [S] at matched power and make the reference.
 
     ``t_add`` is uniform over the first ``latest`` share of the original; what runs past its end is
-    cut. Matched power: the whole recording, before it is cut, has the mean power of the original;
-    where either is silent the recording keeps its level.
+    cut. Matched power: the whole recording, before it is cut, has the mean power of the original
+    (or more, by the condition's ``power_db``); where either is silent it keeps its level.
     """
     size = len(original)
     mixed = original.copy()
@@ -98,6 +105,7 @@ def mix(
         addition = draw()
         start = int(rng.integers(max(1, int(size * latest))))
         gain = matching_gain(addition.samples, original)
+        gain *= np.float32(10 ** (condition.power_db / 20))
         piece = addition.samples[: size - start] * gain
         mixed[start : start + len(piece)] += piece
         added.append(Placed(addition.kind, start, piece))

@@ -6,24 +6,38 @@ Shapes: S samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from training.datasets.recording import Recording, Samples
+from training.datasets.recording import Samples
 from training.scenes.augment import change_speed, faded, quantize8
 from training.scenes.scene import active_span
 
 
-class SoundBank:
-    """Recordings by kind."""
+class Sound(Protocol):
+    """A recording, in memory or read when it is asked for."""
 
-    def __init__(self, recordings: Sequence[Recording], *, sample_rate: int) -> None:
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is heard in it, the main kind first; at least one."""
+
+    @property
+    def samples(self) -> Samples:
+        """[S]."""
+
+
+class SoundBank:
+    """Recordings by kind: each under all of its own."""
+
+    def __init__(self, recordings: Sequence[Sound], *, sample_rate: int) -> None:
         """``sample_rate`` is theirs."""
         self.sample_rate = sample_rate
         self.recordings = list(recordings)
-        self.by_kind: dict[str, list[Recording]] = {}
+        self.by_kind: dict[str, list[Sound]] = {}
         for recording in recordings:
-            self.by_kind.setdefault(recording.kind, []).append(recording)
+            for kind in recording.kinds:
+                self.by_kind.setdefault(kind, []).append(recording)
 
     def draw(
         self, rng: np.random.Generator, kind: str | None = None, avoid: Sequence[str] = ()
@@ -35,8 +49,9 @@ class SoundBank:
         recordings = self.recordings if kind is None else self.by_kind[kind]
         while True:
             drawn = recordings[rng.integers(len(recordings))]
-            if drawn.kind not in avoid:
-                return drawn.kind, drawn.samples
+            main = drawn.kinds[0] if kind is None else kind
+            if main not in avoid:
+                return main, drawn.samples
 
     def another(self, rng: np.random.Generator, kind: str, samples: Samples) -> Samples:
         """Another recording of ``kind`` than ``samples``, which was drawn; the same if alone."""

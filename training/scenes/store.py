@@ -70,6 +70,20 @@ class Store:
         return self._data[one.start : one.start + one.size].astype(np.float32) / np.float32(32768)
 
 
+@dataclass(frozen=True)
+class StoredSound:
+    """A recording of a store, and what is heard in it; a ``Sound``."""
+
+    store: Store
+    number: int
+    kinds: tuple[str, ...]
+
+    @property
+    def samples(self) -> Samples:
+        """[S] at ``SAMPLE_RATE``, read anew."""
+        return self.store.samples(self.number)
+
+
 def esc50_sources(root: Path, folds: Collection[int]) -> list[Source]:
     """ESC-50's recordings of ``folds``, each called by the closest of AudioSet's labels."""
     return [

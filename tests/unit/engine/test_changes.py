@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.captioner import Captioner
-from engine.changes import changes
+from engine.changes import changes, confidence, evidence, likely
 from model.captioner import CaptionerModel
 from model.errors import CheckpointError, OptionsError
 from model.types import Change, GenerationOptions, Waveform
@@ -21,6 +20,18 @@ from tests.support.client import Client, assert_problem, eventually
 from tests.support.threaded import in_thread
 
 CHANGES = GenerationOptions(style="changes")
+
+
+def heard(*_: object) -> float:
+    """Half."""
+    return 0.5
+
+
+def unheard(*_: object) -> float:
+    """As where there is no event head."""
+    return 0.0
+
+
 RATE = 8000
 
 MakeModel = Callable[..., CaptionerModel]
@@ -36,12 +47,37 @@ def both(make_model: MakeModel, save_checkpoint: Save) -> Captioner:
 
 
 def test_what_a_sentence_says() -> None:
-    told = changes("the rain is louder and a dog is added", math.log(0.5))
-    assert told == (Change("louder", "rain", 0.5), Change("add", "dog", 0.5))
-    assert changes("make everything quieter", 0.0) == (Change("quieter", "everything", 1.0),)
-    assert changes("the birds are different", -0.1)[0].operation == "change"
-    assert changes("nothing has changed", -0.1) == ()
-    assert changes(" the rain is louder", 0.0) == (Change("louder", "rain", 1.0),), "as decoded"
+    sure = confidence(-0.1, 0.5)
+    told = changes("the rain is louder and a dog is added", -0.1, heard)
+    assert told == (Change("louder", "rain", sure), Change("add", "dog", sure))
+    assert changes("make everything quieter", -0.1, heard) == (
+        Change("quieter", "everything", sure),
+    )
+    assert changes("the birds are different", -0.1, heard)[0].operation == "change"
+    assert changes("nothing has changed", -0.1, heard) == ()
+    assert changes(" the rain is louder", -0.1, heard)[0].sound == "rain", "as decoded"
+
+
+def test_what_is_told_and_heard_for_sure_is_sure() -> None:
+    assert 0.8 < confidence(0.0, 1.0) < 1
+    assert confidence(-0.3, 1.0) < confidence(-0.1, 1.0)
+    assert confidence(-0.1, 0.0) < confidence(-0.1, 0.1) < confidence(-0.1, 0.9)
+
+
+def test_a_sound_is_heard_in_the_clip_that_has_it() -> None:
+    after, before = {"Bark": 0.8, "Dog": 0.7, "Rain": 0.1}, {"Bark": 0.1, "Dog": 0.2, "Rain": 0.6}
+    found = evidence(after, before, {"dog": ("Bark", "Dog"), "rain": ("Rain",)})
+    assert found("added", "dog") == 0.8
+    assert found("removed", "dog") == 0.2
+    assert found("louder", "rain") == 0.6
+    assert found("quieter", "everything") == 0.8
+    assert found("added", "siren") == 0.0
+
+
+def test_what_is_likely_is_so_in_a_few_frames() -> None:
+    events = torch.tensor([[0.9, 0.9], [0.6, 0.0], [0.3, 0.0], [0.0, 0.0]])
+    assert likely(events, ["Dog", "Rain"]) == pytest.approx({"Dog": 0.6, "Rain": 0.3})
+    assert likely(events[:1], ["Dog", "Silence"]) == pytest.approx({"Dog": 0.9})
 
 
 def test_the_rest_is_told_as_by_the_first_alone(
@@ -68,7 +104,11 @@ def test_changes_are_told_by_the_second_as_it_hears_by_itself(
             found = model.decoder.generate(model.difference(after, before), **both._search(CHANGES))
         sentence = both.tokenizer.batch_decode(found.tokens[0, :1], skip_special_tokens=True)[0]
         assert description.best.text == sentence
-        assert description.changes == changes(sentence, description.best.score)
+        told_of = changes(sentence, description.best.score, unheard)
+        assert description.changes is not None
+        for one, other in zip(description.changes, told_of, strict=True):
+            assert (one.operation, one.sound) == (other.operation, other.sound)
+            assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
         rest = both.difference([(clip, reference)])[0]
         assert rest.changes is None
         assert (description.sounds, description.timeline) == (rest.sounds, rest.timeline)
@@ -130,7 +170,10 @@ def test_one_service_tells_both_and_hears_a_clip_once(
             assert service.metric("differences_total", style="changes") == 1
             styles = service.http.get("/info").json()["styles"]
     assert "changes" not in rest
-    assert told["changes"] == [vars(one) for one in changes(told["caption"], told["score"])]
+    read = [vars(one) for one in changes(told["caption"], told["score"], unheard)]
+    assert told["changes"] == [
+        {**one, "confidence": pytest.approx(one["confidence"], abs=1e-3)} for one in read
+    ]
     assert (rest["sounds"], rest["timeline"]) == (told["sounds"], told["timeline"])
     assert styles == {"rest": rest["model"], "changes": told["model"]}
     assert rest["model"] != told["model"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from model.captioner import CaptionerModel
 from model.difference import Masking, Subtraction
@@ -73,6 +74,22 @@ def test_order_of_the_reference_does_not_matter_to_masking(
     inputs, references = make_encoded(6, seed=1), make_encoded(8, seed=2)
     moved = Encoded(references.frames.roll(3, dims=1), references.mask)
     torch.testing.assert_close(masking(inputs, moved).memory, masking(inputs, references).memory)
+
+
+def test_a_long_reference_costs_masking_two_products_with_the_input(
+    masking: Masking, make_encoded: MakeEncoded
+) -> None:
+    inputs = make_encoded(4, seed=1)
+    width = inputs.frames.shape[2]
+
+    def operations(length: int) -> int:
+        references = make_encoded(length, seed=2)
+        with FlopCounterMode(display=False) as counter:
+            masking(inputs, references)
+        return counter.get_total_flops()
+
+    # A multiplication and an addition each, of queries and frames and of weights and frames.
+    assert operations(1000) - operations(500) == 2 * 2 * 500 * 4 * width
 
 
 def test_mask_is_between_0_and_1(masking: Masking, pair: tuple[Encoded, Encoded]) -> None:

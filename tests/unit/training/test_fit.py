@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from model.captioner import CaptionerModel
-from training.fit import Budget, Stage, fit, load_weights
+from training.fit import Budget, Stage, best, fit, load_weights
 from training.losses import Captioning
 from training.samples.collate import collate
 
@@ -156,6 +159,21 @@ def test_an_empty_pattern_trains_everything_again(
     assert not any("running_" in name for name in moved)
 
 
+def test_a_stage_has_its_own_schedule_and_is_told_of_each_step(
+    captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    """The rate is nothing until half of the steps are done, and nothing is learned until then."""
+    before = weights(captioner)
+    changed: list[bool] = []
+    waiting = replace(
+        stage(captioner, Samples(), steps=4),
+        after_step=lambda: changed.append(bool(differing(before, weights(captioner)))),
+        schedule=lambda done: float(done >= 0.5),
+    )
+    fit(waiting, tmp_path)
+    assert changed == [False, False, True, True]
+
+
 def test_what_is_saved_is_what_was_trained(
     captioners: Iterator[CaptionerModel], tmp_path: Path
 ) -> None:
@@ -174,3 +192,22 @@ def test_a_checkpoint_with_a_weight_missing_is_refused(
     captioning.extra = torch.nn.Linear(2, 2)
     with pytest.raises(RuntimeError, match="extra"):
         load_weights(captioning, tmp_path / "stage" / "checkpoint-1")
+
+
+def test_the_best_checkpoint_is_kept_beside_the_last(
+    captioner: CaptionerModel, tmp_path: Path
+) -> None:
+    """Samples at random tokens: what is learned by heart does not hold for others."""
+    held = Subset(Samples(), range(8))
+    held.dataset.items = [{**one, "tokens": one["tokens"].flip(0)} for one in Samples().items]
+    validated = replace(stage(captioner, Samples(), steps=30), validation=held)
+    last = fit(validated, tmp_path)
+    history = json.loads((last / "trainer_state.json").read_text())["log_history"]
+    losses = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    found = best(last)
+    assert losses[int(found.name.removeprefix("checkpoint-"))] == min(losses.values())
+    assert found.is_dir()
+    assert last.name == "checkpoint-30"
+    kept = load_file(last / "model.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in
+               validated.loss.state_dict().items() if name in kept)  # fmt: skip

@@ -33,6 +33,8 @@ class SoundFile:
     licence: str
     credit: str
     """Who made it, as its licence asks; empty where nobody is named."""
+    rank: int | None
+    """How many labels a tagger thinks at least as likely as these; None where it is not told."""
 
     @property
     def group(self) -> str:
@@ -76,4 +78,8 @@ def _sound(row: dict[str, str], where: str) -> SoundFile:
     if row["split"] not in SPLITS:
         raise DataError(f"{where}: split is {row['split']!r}, not {' or '.join(SPLITS)}")
     origin = f"{row['source']}|{row['original_path']}"
-    return SoundFile(row["file"], labels, row["split"], origin, row["licence"], row["credit"])
+    rank = row.get("label_rank")
+    return SoundFile(
+        row["file"], labels, row["split"], origin, row["licence"], row["credit"],
+        int(rank) if rank else None,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.captions.edits import noun, nouns
+from training.captions.edits import every, noun
 from training.captions.explanations import Facts, Part, Statement, caption, explain, read
 
 TIERS = ("words", "sentence", "paragraph")
@@ -28,7 +28,7 @@ def facts(*sounds: Part, **measured: float) -> Facts:
 def drawn(rng: np.random.Generator, *known: Part) -> Facts:
     seconds = float(rng.uniform(0.7, 21))
     starts = sorted(rng.uniform(0, seconds, rng.integers(1, 4)).tolist())
-    sounds = [Part(nouns()[rng.integers(len(nouns()))], start, seconds) for start in starts]
+    sounds = [Part(every()[rng.integers(len(every()))], start, seconds) for start in starts]
     return Facts(
         tuple(sorted([*sounds, *known], key=lambda one: one.start_s)),
         float(rng.uniform(-45, -10)), float(rng.uniform(7, 12)), seconds, float(rng.uniform(0, 5)),

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from training.evaluation import changes
+from training.evaluation.card import scores
 from training.evaluation.material import Material
 from training.evaluation.over_http import Service, chosen, evaluate
 from training.evaluation.row import Case
@@ -114,11 +116,12 @@ def test_every_row_comes_to_a_figure(
     assert results["model"] == INFO["model"]
     assert results["commands"] == ["it"]
     # The teacher is missing; nothing here is said of real recordings that could be right.
-    explain = {name for name in ROWS if name.startswith("explain-")}
-    assert results["figures"].keys() == ROWS.keys() - {"events"} - explain
+    here = {name for name, row in ROWS.items() if row.style == "rest"}
+    assert results["figures"].keys() == here - {"events"}
     said = capsys.readouterr().out
     assert "events is left out" in said
-    assert "explain-sides is left out: the service has no style explain" in said
+    assert "changes-add is left out" in said
+    assert "explain-sides is left out" in said
     figures = results["figures"]
     assert figures["esc50"]["value"] == pytest.approx(1 / 3)
     assert figures["esc10"]["value"] == 1
@@ -160,6 +163,38 @@ def test_explanations_are_asked_for_in_their_tiers(
     details = {one[b"detail"] for one in asked}
     assert details == {b"sentence", b"paragraph"}
     assert {one[b"style"] for one in asked} == {b"explain"}
+
+
+def test_figures_of_changes(
+    served: Any, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that always tells of an added dog, and of nothing with the clips swapped."""
+    monkeypatch.setattr(changes, "COUNT", 4)
+    other = {"name": "c", "revision": "def"}
+    told = [{"operation": "add", "sound": "dog", "confidence": 0.5}]
+
+    def reply(path: str, body: bytes) -> Reply:
+        if path == "/info":
+            return 200, {}, INFO | {"styles": {"rest": INFO["model"], "changes": other}}
+        new = b'name="style"' in body and b"changes" in body
+        answer = {"caption": "a dog is added", "timing_ms": {"total": 6.0 if new else 5.0}}
+        more = {"changes": told, "reverse": {"changes": []}} if new else {}
+        return 200, {}, {**answer, **more}
+
+    output = tmp_path / "results.json"
+    with served(reply) as url:
+        evaluate(url, material, chosen(["changes-*"]), output)
+    results = json.loads(output.read_text())
+    figures = {name.removeprefix("changes-"): one for name, one in results["figures"].items()}
+    added = sum(": " in one["name"] and "added" in one["name"]
+                for one in results["answers"]["changes-add"])  # fmt: skip
+    assert figures["add"]["value"] == added / 4
+    assert figures["level"]["value"] == 0
+    assert figures["equal"]["value"] == figures["late"]["value"] == 0
+    assert figures["swapped"]["value"] == 0
+    assert figures["time"]["value"] == 1.2
+    assert results["styles"]["changes"] == other
+    assert "revision `def` of style changes" in scores(output)
 
 
 def test_results_of_the_same_model_and_seed_stay(

@@ -1,15 +1,78 @@
-"""The figures of the report."""
+"""The report says what the figures do; the page that is kept is the one that they make."""
 
 from __future__ import annotations
 
-import math
+import json
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from training.experiments import report
+from training.experiments.summary import summarize
+
+DOCS = Path(__file__).parents[4] / "docs"
 
 
-def test_the_interval_is_students() -> None:
-    mean, half = report.interval([1.0, 2.0, 3.0])
-    assert (mean, half) == (2.0, pytest.approx(4.3027 / math.sqrt(3), rel=1e-4))
-    assert math.isnan(report.interval([1.0])[1])
+def result(row: str, seed: int, cider: list[float]) -> dict[str, Any]:
+    scores = dict.fromkeys(("BLEU1", "BLEU4", "METEOR", "ROUGE-L", "Sounds-F"), 0.5)
+    scores["CIDEr"] = sum(cider) / len(cider)
+    return {
+        "row": row, "seed": seed, "settings": {}, "steps": 10, "cpu_s": 1,
+        "losses": [(step, 5.0 - step) for step in range(3)], "validation": [(5, 3.0), (10, 2.0)],
+        "plain": {"recall": 0.5}, "in": {"recall": 0.5, "leak": 0.0},
+        "in+": {"recall": 0.4, "leak": 0.2},
+        "scores": {"human": scores}, "per_clip": {"human": {"CIDEr": cider}},
+        "scenes": [{"kinds": ["Dog"], "added": ["rain"]}] * len(cider),
+        "captions": {"in": ["a dog"] * len(cider)},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gain", "says"),
+    [(0.2, "The paper's claim is seen"), (-0.2, "is contradicted"), (0.0, "is not seen")],
+)
+def test_the_answer_is_what_the_interval_says(gain: float, says: str, tmp_path: Path) -> None:
+    base = [0.1, 0.5, 0.3, 0.4]
+    noise = [0.01, -0.01, 0.01, -0.01]
+    rows = [result("baseline", seed, base) for seed in range(2)]
+    masked = [value + gain + more for value, more in zip(base, noise, strict=True)]
+    rows += [result("masking-same-same", seed, masked) for seed in range(2)]
+    summary = summarize(rows)
+    assert says in report.answer(summary["rows"])
+    assert summary["rows"]["masking-same-same"]["human"]["gain"]["mean"] == pytest.approx(gain)
+    text = report.figures(summary, tmp_path)
+    assert f"| masking-same-same | 2 | {gain + 0.325:.3f}" in text
+    assert "- Dog; added: rain\n  - in, baseline: a dog" in text
+
+
+def test_a_row_is_compared_only_with_the_baseline_of_its_own_seeds() -> None:
+    rows = [result("baseline", seed, [0.1 * seed, 0.3]) for seed in range(3)]
+    rows += [result("al-mixgen", seed, [0.1 * seed + 0.1, 0.4]) for seed in (1, 2)]
+    found = summarize(rows)["rows"]
+    assert found["al-mixgen"]["human"]["gain"]["mean"] == pytest.approx(0.1)
+    lone = summarize([result("baseline", 0, [0.1, 0.3]), result("al-mixgen", 1, [0.2, 0.4])])
+    assert "gain" not in lone["rows"]["al-mixgen"]["human"]
+
+
+def test_a_page_keeps_what_stands_around_what_is_made(tmp_path: Path) -> None:
+    summary = summarize([result("baseline", 0, [0.1, 0.3])])
+    marks = [f"<!-- {name}: {end} -->" for name in ("answer", "figures")
+             for end in ("made by reproduce report", "end")]  # fmt: skip
+    page = f"# Head\n{marks[0]}\nold\n{marks[1]}\nmiddle\n{marks[2]}\n{marks[3]}\ntail"
+    made = report.remade(page, summary, tmp_path)
+    assert "old" not in made
+    assert made.startswith(f"# Head\n{marks[0]}\n{report.answer(summary['rows'])}\n{marks[1]}\nm")
+    assert made.endswith(f"{marks[3]}\ntail")
+    assert "| baseline | 1 | 0.500" in made
+    assert report.remade(made, summary, tmp_path) == made
+
+
+def test_the_page_says_what_the_kept_figures_say(tmp_path: Path) -> None:
+    summary = json.loads((DOCS / "reproduction.json").read_text())
+    page = (DOCS / "reproduction.md").read_text()
+    assert report.remade(page, summary, tmp_path) == page
+    assert "\n".join(page.splitlines()[2:6]).find(report.answer(summary["rows"])) >= 0
+    for name in re.findall(r"\(images/(study-[a-z]+\.png)\)", page):
+        assert (DOCS / "images" / name).is_file()

@@ -12,7 +12,10 @@ from model import checkpoint
 from model.captioner import CaptionerModel
 from training import __main__ as command
 from training.evaluation import coco
+from training.experiments import reproduce
+from training.experiments.esc_scenes import Roots
 from training.experiments.rows import TABLES
+from training.experiments.testing import PER_CLIP
 from training.recipes import adl
 from training.scenes.algorithm1 import CONDITIONS
 
@@ -25,58 +28,104 @@ GENERATION = GenerationConfig(  # type: ignore[no-untyped-call]
 def scored(candidates: dict[str, str], references: dict[str, tuple[str, ...]]) -> coco.Scores:
     """What stands in for the metrics, which have tests of their own and take Java."""
     assert candidates.keys() == references.keys()
-    return coco.Scores({metric: 0.5 for metric in coco.METRICS if metric != "SPICE"}, {})
+    corpus = {metric: 0.5 for metric in coco.METRICS if metric != "SPICE"}
+    return coco.Scores(corpus, {metric: dict.fromkeys(candidates, 0.5) for metric in PER_CLIP})
 
 
 @pytest.mark.usefixtures("_few")
 def test_a_study_from_data_to_report(
-    sources: tuple[Path, Path],
+    roots: Roots,
     tmp_path: Path,
     captioner: CaptionerModel,
     tokenizer: PreTrainedTokenizerFast,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Three rows; a second run does only what is missing."""
+    """Three rows; a second run does only what is missing, and a row again says the same."""
     monkeypatch.setattr(coco, "score", scored)
     monkeypatch.setattr(adl, "baseline_search", lambda **_: GENERATION)
     monkeypatch.setitem(TABLES, "table1", ("baseline", "subtraction-same-same"))
     checkpoint.save(tmp_path / "encoder", captioner, tokenizer, GENERATION)
-    esc50, clotho = sources
     study = tmp_path / "study"
     options = [
-        *("--esc50", str(esc50), "--clotho", str(clotho), "--encoder", str(tmp_path / "encoder")),
-        *("--output", str(study), "--epochs", "14", "--learning-rate", "1e-3", "--variants", "1"),
-        *("--seeds", "1"),
+        *("--esc50", str(roots.esc50), "--sounds", str(roots.sounds)),
+        *("--clotho", str(roots.clotho), "--audiocaps", str(roots.audiocaps)),
+        *("--encoder", str(tmp_path / "encoder"), "--output", str(study), "--epochs", "16"),
+        *("--batch-size", "4", "--learning-rate", "1e-3", "--variants", "1", "--seeds", "1"),
     ]
 
-    def run(table: str) -> str:
-        monkeypatch.setattr("sys.argv", ["training", "reproduce", table, *options])
+    def run(*tables: str) -> str:
+        monkeypatch.setattr("sys.argv", ["training", "reproduce", *tables, *options])
         command.main()
         return capsys.readouterr().out
 
-    run("table3")
-    results = {path.stem: path for path in (study / "results").iterdir()}
-    assert results.keys() == {f"{row}-0" for row in TABLES["table3"]}
-    masking = json.loads(results["masking-same-same-0"].read_text())
+    run("table3", "report")
+    results = {(one["row"], one["seed"]): one for one in reproduce.read(study)}
+    assert results.keys() == {(row, 0) for row in TABLES["table3"]}
+    masking = results["masking-same-same", 0]
     text = (study / "report.md").read_text()
     assert "| masking-same-same | 1 |" in text
     assert "0.606" in text  # the paper's
-    assert all((study / name).stat().st_size > 1000 for name in ("learning.png", "conditions.png"))
+    plots = ("learning", "gain", "masks")
+    assert all((study / f"study-{name}.png").stat().st_size > 1000 for name in plots)
 
-    before = results["masking-same-same-0"].stat().st_mtime_ns
-    out = run("table1")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "reproduction.md").write_text("<!-- answer: made by reproduce report -->\n"
+                                          "<!-- answer: end -->\n"
+                                          "<!-- figures: made by reproduce report -->\n"
+                                          "<!-- figures: end -->\n")  # fmt: skip
+    run("report", "--docs", str(docs))
+    assert "| masking-same-same | 1 |" in (docs / "reproduction.md").read_text()
+    assert (docs / "reproduction.json").read_text() == (study / "summary.json").read_text()
+    assert {path.stem for path in (docs / "images").iterdir()} == {f"study-{one}" for one in plots}
+
+    before = (study / reproduce.RESULTS).read_text()
+    out = run("table1", "report")
     assert "subtraction-same-same, seed 0" in out
     assert "baseline, seed 0" not in out
-    assert results["masking-same-same-0"].stat().st_mtime_ns == before
+    after = (study / reproduce.RESULTS).read_text()
+    assert after.startswith(before)
     assert "| subtraction-same-same | 1 |" in (study / "report.md").read_text()
 
-    assert (masking["condition"], masking["epochs"], masking["batch_size"]) == ("same/same", 14, 32)
-    assert masking["steps"] == 14 * 5 // 32
+    settings = masking["settings"]
+    assert (settings["condition"], settings["epochs"], settings["batch_size"]) == (
+        "same/same",
+        16,
+        4,
+    )
+    assert masking["steps"] == 16 * 6 // 4
     assert {*masking["scores"]} == {"human", "grammar"}
+    assert len(masking["validation"]) == adl.CHECKS
+    assert masking["best"]["step"] in [step for step, _ in masking["validation"]]
     assert {*masking["differences"]} == {*masking["auc"]} == {*CONDITIONS}
-    assert {*masking["inverse"]} == {"recall", "leak"}
-    assert {"in", "in+", "in+ - ref", "in+ - in"} < {*masking["examples"][0]}
-    subtraction = json.loads((study / "results" / "subtraction-same-same-0.json").read_text())
+    assert {"recall", "leak"} < {*masking["inverse"]}
+    assert {"in", "in+", "same/same", "in+ - in"} < {*masking["captions"]}
+    subtraction = json.loads(after.splitlines()[-1])
     assert {*subtraction["differences"]} == {*CONDITIONS}
     assert not {"auc", "timelines"} & {*subtraction}  # it has no mask
+
+    (study / reproduce.RESULTS).unlink()
+    run("table3")
+    again = next(one for one in reproduce.read(study) if one["row"] == "masking-same-same")
+    same = ("losses", "validation", "captions", "per_clip", "best", "auc")
+    assert all(again[key] == masking[key] for key in same)
+
+
+def test_the_learning_rate_is_the_one_that_validated_best(tmp_path: Path) -> None:
+    assert reproduce.chosen_rate(tmp_path) == {}
+    lines = [
+        {
+            "row": row,
+            "seed": 0,
+            "settings": {"learning_rate": rate},
+            "validation": [(1, first), (2, 9)],
+        }
+        for row, rate, first in (
+            ("baseline-rate-3e-4", 3e-4, 3.0),
+            ("baseline-rate-1e-3", 1e-3, 2.5),
+            ("baseline", 7, 1.0),
+        )
+    ]
+    (tmp_path / reproduce.RESULTS).write_text("\n".join(map(json.dumps, lines)))
+    assert reproduce.chosen_rate(tmp_path) == {"learning_rate": 1e-3}

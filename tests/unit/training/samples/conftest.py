@@ -10,7 +10,8 @@ from model.captioner import CaptionerModel
 from training.datasets.recording import CaptionedClip, Recording
 from training.evaluation.files import wav
 from training.samples import features
-from training.samples.features import Features
+from training.samples.features import Features, Renderer
+from training.scenes.algorithm1 import CONDITIONS
 from training.scenes.bank import SoundBank
 
 
@@ -24,7 +25,8 @@ def rendered(
         (tmp_path / f"{number}.wav").write_bytes(wav(one.samples, bank.sample_rate))
         told = (f"a {one.kind} is heard", f"the sound of a {one.kind}")
         captioned.append(CaptionedClip(f"{number}.wav", "human", told, ((one.kind, 0.0, 1.0),)))
-    found = features.render(
-        tmp_path, captioned, bank, captioner.encoder, variants=2, seed=7, join=True
+    renderer = Renderer(tmp_path, captioned, bank, captioner.encoder, seed=7)
+    found = features.keep(
+        tmp_path / "kept", lambda: renderer, [*CONDITIONS], variants=2, joined=True
     )
     return captioned, found

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from model.captioner import CaptionerModel
 from training.datasets.recording import CaptionedClip, read_samples
 from training.samples import features
-from training.samples.features import Features
-from training.scenes.algorithm1 import CONDITIONS
+from training.samples.features import Features, Renderer
+from training.scenes.algorithm1 import CONDITIONS, POWERS
+from training.scenes.bank import SoundBank
 
 
 def test_conditions_share_the_input_and_differ_in_the_reference(
@@ -48,14 +51,14 @@ def test_frames_are_those_of_a_clip_alone(
         np.testing.assert_allclose(found.frames[number], alone.numpy(), atol=2e-3)
 
 
-def test_features_come_back_as_they_were_saved(
+def test_what_is_kept_is_not_rendered_again(
     rendered: tuple[list[CaptionedClip], Features], tmp_path: Path
 ) -> None:
     _, found = rendered
-    features.save(found, tmp_path / "deep" / "train.npz")
-    back = features.load(tmp_path / "deep" / "train.npz")
-    assert back.clips == found.clips
-    assert back.joined == found.joined
+    back = features.keep(
+        tmp_path / "kept", lambda: pytest.fail("rendered"), [*CONDITIONS], variants=2, joined=True
+    )
+    assert (back.clips, back.joined) == (found.clips, found.joined)
     assert all(map(np.array_equal, back.frames, found.frames))
     for name, by_clip in found.mixed.items():
         for drawn, drawn_back in zip(by_clip, back.mixed[name], strict=True):
@@ -64,3 +67,40 @@ def test_features_come_back_as_they_were_saved(
                     other.input, other.reference, other.added
                 )  # fmt: skip
                 assert np.array_equal(one.active, other.active)
+
+
+def test_only_what_is_asked_for_is_rendered_and_a_piece_that_lacks_is_made_anew(
+    rendered: tuple[list[CaptionedClip], Features], tmp_path: Path, bank: SoundBank,
+    captioner: CaptionerModel,
+) -> None:  # fmt: skip
+    captioned, found = rendered
+    renderer = Renderer(tmp_path, captioned, bank, captioner.encoder, seed=7)
+    some = features.keep(
+        tmp_path / "some", lambda: renderer, ["same/diff"], variants=1, joined=False
+    )
+    assert {path.name for path in (tmp_path / "some").iterdir()} == {"clips", "same-same-0"}
+    assert [*some.mixed] == ["same/same", "same/diff", "diff/diff"]  # they share their mixtures
+    assert not some.joined
+    shutil.rmtree(tmp_path / "kept" / "same-same-1")
+    (tmp_path / "kept" / ".same-same-1").mkdir()  # where it was killed
+    back = features.keep(
+        tmp_path / "kept", lambda: renderer, [*CONDITIONS], variants=2, joined=True
+    )
+    assert all(map(np.array_equal, back.frames, found.frames))
+
+
+def test_a_power_is_of_the_mixture_alone(
+    rendered: tuple[list[CaptionedClip], Features], tmp_path: Path, bank: SoundBank,
+    captioner: CaptionerModel,
+) -> None:  # fmt: skip
+    captioned, _ = rendered
+    renderer = Renderer(tmp_path, captioned, bank, captioner.encoder, seed=7)
+    found = features.keep(
+        tmp_path / "kept", lambda: renderer, ["same/same", *POWERS], variants=1, joined=False
+    )
+    for clip in range(len(captioned)):
+        drawn = [found.mixed[name][clip][0] for name in ("same/same", *POWERS)]
+        assert len({one.added for one in drawn}) == 1
+        # A recording that is added late is cut before it sounds, once in a while.
+        if drawn[0].active.any():
+            assert len({found.frames[one.input].tobytes() for one in drawn}) == 3

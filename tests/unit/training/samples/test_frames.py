@@ -16,7 +16,7 @@ from training.datasets.recording import CaptionedClip, Recording
 from training.losses import Captioning
 from training.samples.collate import Sample, collate
 from training.samples.features import Features
-from training.samples.frames import FrameSamples, Heard, KeptFrames, without_encoder
+from training.samples.frames import FrameSamples, Heard, KeptFrames, RestSamples, without_encoder
 
 Rendered = tuple[list[CaptionedClip], Features]
 
@@ -48,6 +48,43 @@ def test_the_share_of_mixtures(
     data = samples(rendered, tokenizer, condition="same/diff", reference_share=share)
     hits = [data[index]["reference"] is not None for index in range(400)]
     assert np.mean(hits) == pytest.approx(share, abs=0.08)
+
+
+def test_mixtures_may_come_without_their_references(
+    rendered: Rendered, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    shares = {"condition": "same/same", "reference_share": 1.0}
+    blind = samples(rendered, tokenizer, **shares, blind=True)
+    told = samples(rendered, tokenizer, **shares)
+    for index in range(8):
+        assert blind[index]["reference"] is None
+        assert torch.equal(blind[index]["input"], told[index]["input"])
+
+
+def test_only_some_clips_may_be_learned_from(
+    rendered: Rendered, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    data = samples(rendered, tokenizer, among=[3, 1])
+    assert len(data) == 2
+    _, found = rendered
+    some = {found.tensor(found.clips[n]).numpy().tobytes() for n in (1, 3)}
+    for start in (0, 2, 4):
+        assert {data[start + n]["input"].numpy().tobytes() for n in range(2)} == some
+
+
+def test_the_rest_of_a_mixture_is_its_clip(rendered: Rendered) -> None:
+    _, found = rendered
+    data = RestSamples(found, "same/diff", seed=0)
+    pairs = {(m.input, m.reference): found.clips[clip]
+             for clip, drawn in enumerate(found.mixed["same/diff"]) for m in drawn}  # fmt: skip
+    for index in range(10):
+        sample = data[index]
+        assert any(
+            torch.equal(sample["input"], found.tensor(heard))
+            and torch.equal(sample["reference"], found.tensor(reference))
+            and torch.equal(sample["rest"], found.tensor(clip))
+            for (heard, reference), clip in pairs.items()
+        )
 
 
 def test_the_share_of_clips_joined(rendered: Rendered, tokenizer: PreTrainedTokenizerFast) -> None:

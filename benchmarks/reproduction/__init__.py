@@ -1,0 +1,1 @@
+"""A dry run of the study on Clotho's recordings."""

@@ -1,0 +1,85 @@
+"""Encoders side by side: each hears at its own rate, and all on one grid of frames."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchaudio.functional import resample
+
+from model.captioner import build
+from model.config import (
+    CaptionerConfig,
+    Cnn14Config,
+    ConvNextConfig,
+    EdtcAdapterConfig,
+    EnsembleConfig,
+    LogMelConfig,
+)
+from model.encoders import Ensemble
+
+FRONT_END = LogMelConfig(sample_rate=16_000, window=400, hop=160, n_fft=512, mels=16)
+CONFIG = EnsembleConfig(
+    parts=(
+        Cnn14Config(front_end=FRONT_END, widths=(4, 6), pools=((4, 2), (4, 2)), dropout=0.0),
+        ConvNextConfig(widths=(4, 4, 6, 8), depths=(1, 1, 1, 1)),
+    )
+)
+LENGTHS = (32_000, 9000, 41_717)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Ensemble:
+    torch.manual_seed(0)
+    config = CaptionerConfig(encoder=CONFIG, adapter=EdtcAdapterConfig(streams=(6, 8)))
+    built = build(config).encoder
+    assert isinstance(built, Ensemble)
+    return built.eval()
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [0.1 * torch.randn(length, generator=generator) for length in LENGTHS]
+
+
+def test_each_part_hears_at_its_own_rate(encoder: Ensemble, clips: list[Tensor]) -> None:
+    assert (encoder.sample_rate, encoder.width) == (32_000, 14)
+    [frames] = encoder.encode(clips[:1])
+    assert frames.shape == (math.ceil(1.0 / 0.32), 14)
+    small, large = encoder.parts
+    for part, rate, own in ((small, 16_000, frames[:, :6]), (large, 32_000, frames[:, 6:])):
+        [heard] = part.encode([resample(clips[0], 32_000, rate)])
+        stretched = F.interpolate(heard.t()[None], len(own), mode="linear")[0].t()
+        torch.testing.assert_close(own, stretched)
+
+
+def test_ten_seconds_are_32_frames(encoder: Ensemble) -> None:
+    [frames] = encoder.encode([torch.randn(320_000)])
+    assert len(frames) == 32
+
+
+def test_padding_and_neighbours_change_nothing(encoder: Ensemble, clips: list[Tensor]) -> None:
+    padded = nn.utils.rnn.pad_sequence(clips, batch_first=True)
+    batch = encoder(padded, torch.tensor(LENGTHS)).split()
+    for clip, one, other in zip(clips, batch, encoder.encode(clips), strict=True):
+        [alone] = encoder.encode([clip])
+        torch.testing.assert_close(one.frames[0], alone, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(other, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_the_shortest_clip_that_all_can_hear(encoder: Ensemble) -> None:
+    assert encoder.min_samples > 1
+    [frames] = encoder.encode([torch.randn(encoder.min_samples)])
+    assert frames.shape == (1, 14)
+    assert frames.isfinite().all()
+
+
+def test_what_stays_precise(encoder: Ensemble) -> None:
+    kept = [name for name, _ in encoder.named_parameters() if name.startswith(encoder.precise)]
+    assert {name.split(".")[1] for name in kept} == {"0", "1"}
+    assert all("norm" in name or "bn0" in name for name in kept)
+    assert "parts.1.stages.0.0.norm.weight" not in kept

@@ -1,0 +1,71 @@
+"""The tagger's network as a frozen encoder: frames of whole clips, two by two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from model import checkpoint
+from model.captioner import CaptionerModel
+from model.encoders.efficientat import FRAME, EfficientAtNetwork
+from model.encoders.level import level
+from model.runtimes.openvino import OpenVino
+from training.experiments import encoders
+from training.experiments.encoders import WholeClips
+
+
+@pytest.fixture
+def whole() -> WholeClips:
+    torch.manual_seed(0)
+    return WholeClips(EfficientAtNetwork()).eval()
+
+
+def heard(seconds: float, clips: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    samples = 0.1 * torch.randn(clips, round(seconds * 32_000))
+    return samples, torch.full((clips,), samples.shape[1])
+
+
+@torch.no_grad()
+def test_two_frames_of_the_network_make_one(whole: WholeClips) -> None:
+    samples, lengths = heard(10.24)
+    found = whole(samples, lengths)
+    assert found.frames.shape == (1, 16, 384)
+    frames = whole.network.frames(whole.front_end(level(samples, lengths, 32_000)))
+    torch.testing.assert_close(found.frames[0, 3], frames[0, 6:8].mean(dim=0))
+    assert found.mask.all()
+    assert whole.frame_s == 2 * FRAME / 32_000
+
+
+@torch.no_grad()
+def test_clips_of_one_length_do_not_know_of_each_other(whole: WholeClips) -> None:
+    samples, lengths = heard(3.0, clips=2)
+    both = whole(samples, lengths)
+    alone = whole.encode([*samples])
+    torch.testing.assert_close(both.frames, torch.stack(alone), atol=1e-5, rtol=0)
+    assert both.frames.shape[1] == 5  # the last of part of it
+    with pytest.raises(ValueError, match="one length"):
+        whole(samples, torch.tensor([len(samples[0]), 1000]))
+
+
+def test_a_file_of_weights_and_a_checkpoint_are_read(
+    tmp_path: Path,
+    whole: WholeClips,
+    captioner: CaptionerModel,
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    torch.save(whole.network.state_dict(), tmp_path / "mn04.pt")
+    read = encoders.read(tmp_path / "mn04.pt", OpenVino())
+    samples, lengths = heard(2.0)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            read(samples, lengths).frames, whole(samples, lengths).frames, atol=1e-3, rtol=0
+        )
+    assert encoders.config(tmp_path / "mn04.pt").decoder.width == 256
+    generation = GenerationConfig()  # type: ignore[no-untyped-call]
+    checkpoint.save(tmp_path / "checkpoint", captioner, tokenizer, generation)
+    again = encoders.read(tmp_path / "checkpoint", None)
+    assert all(map(torch.equal, again.parameters(), captioner.encoder.parameters()))
+    assert encoders.config(tmp_path / "checkpoint").encoder == captioner.config.encoder

@@ -1,0 +1,133 @@
+"""What a study's results come to: the figures that its report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from training.experiments import intervals
+from training.experiments.rows import TABLES, rows_of
+
+METRICS = ("BLEU1", "BLEU4", "METEOR", "ROUGE-L", "CIDEr", "Sounds-F")
+BASELINE = "baseline"
+HUMAN = "human"
+CURVE = 20
+"""Points of a learning curve."""
+EXAMPLES = 6
+EXAMPLE_ROWS = (BASELINE, "masking-same-same")
+
+Result = dict[str, Any]
+
+
+def summarize(results: Sequence[Result]) -> dict[str, Any]:
+    """Of every row: seeds, mean scores, and CIDEr less the baseline's with its interval.
+
+    ``human`` and, as a control, ``grammar`` are of the last weights; ``best`` of those that
+    validated best, on human scenes.
+    """
+    by_row: dict[str, list[Result]] = {}
+    for one in sorted(results, key=lambda one: int(one["seed"])):
+        by_row.setdefault(one["row"], []).append(one)
+    ordered = rows_of([*TABLES])
+    rows = {row: _row(by_row[row], by_row) for row in ordered if row in by_row}
+    return {"rows": rows, "examples": _examples(by_row)}
+
+
+def _row(own: Sequence[Result], by_row: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
+    first = own[0]
+    found: dict[str, Any] = {
+        "seeds": [one["seed"] for one in own],
+        "settings": first["settings"],
+        "steps": first["steps"],
+        "cpu_s": round(fmean(one["cpu_s"] for one in own)),
+        "losses": _thinned(first["losses"]),
+        "validation": [
+            [step, round(fmean(one["validation"][n][1] for one in own), 4)]
+            for n, (step, _) in enumerate(first["validation"])
+        ],
+        "plain": _mean([one["plain"] for one in own]),
+        "in": _mean([one["in"] for one in own]),
+        "in+": _mean([one["in+"] for one in own]),
+    }
+    compared = [one for one in by_row.get(BASELINE, ()) if one["seed"] in found["seeds"]]
+    for subset in first["scores"]:
+        found[subset] = _scored(own, compared, subset)
+    if "best" in first:
+        weights = [one["best"] for one in own]
+        found["best"] = _scored(weights, [one["best"] for one in compared], HUMAN)
+        found["best"]["step"] = round(fmean(one["step"] for one in weights))
+    for key in ("differences", "inverse", "auc"):
+        if key in first:
+            found[key] = _mean([one[key] for one in own])
+    if "timelines" in first:
+        found["timelines"] = first["timelines"]
+    return found
+
+
+def _scored(own: Sequence[Result], compared: Sequence[Result], subset: str) -> dict[str, Any]:
+    """Mean scores; CIDEr's interval; and what it is above that of the same seeds' baseline."""
+    values = _cider(own, subset)
+    found: dict[str, Any] = {
+        "scores": {
+            metric: round(fmean(one["scores"][subset][metric] for one in own), 4)
+            for metric in METRICS
+        },
+        "CIDEr": _plain(intervals.mean(values)),
+    }
+    if len(compared) == len(own) and compared != own:
+        found["gain"] = _plain(intervals.difference(values, _cider(compared, subset)))
+    return found
+
+
+def _cider(results: Sequence[Result], subset: str) -> intervals.Values:
+    return np.array([one["per_clip"][subset]["CIDEr"] for one in results])
+
+
+def _plain(interval: intervals.Interval) -> dict[str, float]:
+    own = {**asdict(interval), "visible": interval.visible}
+    return {name: round(value, 4) for name, value in own.items()}
+
+
+def _mean(found: Sequence[Any]) -> Any:
+    """Of nested figures."""
+    if isinstance(found[0], dict):
+        return {key: _mean([one[key] for one in found]) for key in found[0]}
+    return round(fmean(found), 4)
+
+
+def _thinned(curve: Sequence[Any]) -> list[Any]:
+    """Means of as many neighbours as leave ``CURVE`` points."""
+    size = max(1, len(curve) // CURVE)
+    cut = [curve[n : n + size] for n in range(0, len(curve) - size + 1, size)]
+    return [[some[-1][0], round(fmean(loss for _, loss in some), 3)] for some in cut]
+
+
+def _examples(by_row: Mapping[str, Sequence[Result]]) -> list[dict[str, Any]]:
+    """Scenes evenly out of those that are compared, and what is said in each case of Table 3."""
+    shown = {row: by_row[row][0] for row in EXAMPLE_ROWS if row in by_row}
+    if not shown:
+        return []
+    scenes = next(iter(shown.values()))["scenes"]
+    numbers = np.linspace(0, len(scenes) - 1, min(EXAMPLES, len(scenes))).astype(int)
+    return [
+        {
+            **scenes[n],
+            "said": {
+                row: {
+                    case: one["captions"][key][n]
+                    for case, key in CASES.items()
+                    if key in one["captions"]
+                }
+                for row, one in shown.items()
+            },
+        }
+        for n in numbers.tolist()
+    ]
+
+
+CASES = {"in": "in", "in+": "in+", "in+ - ref": "same/same", "in+ - in": "in+ - in"}
+"""Table 3's, and what they are called in the results."""
