@@ -296,7 +296,7 @@ def test_default_configuration_has_the_papers_shapes() -> None:
     for number, layer in enumerate(bart.model.decoder.layers):
         assert layer.self_attn.heads == layer.encoder_attn.heads == 12
         assert shapes[f"decoder.bart.model.decoder.layers.{number}.fc1.weight"] == (3072, 768)
-        assert layer.dropout == 0.1
+        assert layer.dropout.p == 0.1
     assert model.encoder.time_pool == 64
     assert model.encoder.frame_s == pytest.approx(1.28)
 
