@@ -207,17 +207,18 @@ class Captioner:
             how["prompt"] = _prompts(speaker.model, options.detail or "sentence", told)
             how["watch"] = Watching(readers, speaker.tokenizer, most) if any(readers) else None
         found = speaker.model.decoder.generate(told, **how)
-        return [
-            Description(
-                self._captions(found, row, most, longest, speaker.tokenizer),
-                None if reference is None else self._timeline(left.kept, row, clip),
-                self._sounds(left.events, row, clip),
-                None if reference is None else self._shared(clip, reference),
-                None if options.style != "changes" or reference is None
-                else self._said(found, row, clip, reference),
-            )
-            for row, (clip, reference) in enumerate(pairs)
-        ]  # fmt: skip
+        described = []
+        for row, (clip, reference) in enumerate(pairs):
+            timeline = both = changes = None
+            if reference is not None:
+                timeline = self._timeline(left.kept, row, clip)
+                heard = self._heard(clip, reference)
+                both = self._shared(heard)
+                changes = self._said(found, row, heard) if options.style == "changes" else None
+            captions = self._captions(found, row, most, longest, speaker.tokenizer)
+            events = self._sounds(left.events, row, clip)
+            described.append(Description(captions, timeline, events, both, changes))
+        return described
 
     @torch.inference_mode()
     def left(self, pairs: Sequence[tuple[Encoded, Encoded]]) -> list[tuple[Sound, ...]]:
@@ -370,25 +371,25 @@ class Captioner:
             return ()
         return sounds(events[row, : int(clip.mask.sum())].float(), self.labels, self.frame_s)
 
-    def _shared(self, clip: Encoded, reference: Encoded) -> tuple[Sound, ...]:
-        """What both have."""
+    def _heard(self, clip: Encoded, reference: Encoded) -> tuple[Tensor, Tensor] | None:
+        """The events of both; None where the checkpoint knows none."""
         if self.model.events is None:
-            return ()
-        both = shared(self.events(clip), self.events(reference))
-        return sounds(both, self.labels, self.frame_s)
+            return None
+        return self.events(clip), self.events(reference)
+
+    def _shared(self, heard: tuple[Tensor, Tensor] | None) -> tuple[Sound, ...]:
+        """What both have."""
+        return () if heard is None else sounds(shared(*heard), self.labels, self.frame_s)
 
     def _said(
-        self, found: Sequences, row: int, clip: Encoded, reference: Encoded
+        self, found: Sequences, row: int, heard: tuple[Tensor, Tensor] | None
     ) -> tuple[Change, ...]:
         """What all of the best sentence says has changed, however short the caption is cut."""
         speaker = self._speakers["changes"]
         [sentence] = speaker.tokenizer.batch_decode(found.tokens[row, :1], skip_special_tokens=True)
-        after, before = (
-            {} if self.model.events is None else likely(self.events(one), self.labels)
-            for one in (clip, reference)
-        )
-        heard = evidence(after, before, speaker.model.config.nouns or {})
-        return said(sentence, found.scores[row, 0].item(), heard)
+        after, before = ({}, {}) if heard is None else (likely(e, self.labels) for e in heard)
+        known = evidence(after, before, speaker.model.config.nouns or {})
+        return said(sentence, found.scores[row, 0].item(), known)
 
     def _timeline(self, kept: Tensor | None, row: int, clip: Encoded) -> tuple[Segment, ...]:
         """One segment per encoder frame of the clip, padding left out."""

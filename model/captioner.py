@@ -140,6 +140,12 @@ class CaptionerModel(nn.Module):
         """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""
         return self._levelled(self._hear(self.encoder(samples, lengths)), samples, lengths)
 
+    def encode_references(self, samples: Tensor, lengths: Tensor, clips: Encoded) -> Encoded:
+        """As ``encode``, of R samples [R, S] that belong to ``clips``; R may be 0."""
+        if len(lengths):
+            return self.encode(samples, lengths)
+        return clips.take([])  # torch.stft takes no batch of none
+
     def encode_clips(self, clips: Sequence[Tensor]) -> list[Encoded]:
         """Waveforms [S] -> for each what ``encode`` says of it, unpadded."""
         return [
@@ -196,11 +202,7 @@ class CaptionerModel(nn.Module):
         The R references are [R, S]; ``reference_rows`` [R] says whose they are. R may be 0.
         """
         clips = self.encode(samples, lengths)
-        references = (
-            self.encode(reference_samples, reference_lengths)
-            if len(reference_rows)
-            else clips.take([])  # torch.stft takes no batch of none
-        )
+        references = self.encode_references(reference_samples, reference_lengths, clips)
         return self.decoder(self.compare(clips, references, reference_rows), tokens)
 
 

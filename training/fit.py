@@ -149,6 +149,12 @@ def best(last: Path) -> Path:
     return last.with_name(Path(state["best_model_checkpoint"]).name)
 
 
+def logged(last: Path, name: str) -> list[tuple[int, float]]:
+    """Of a stage, given its last checkpoint: steps at which ``name`` was logged, and its values."""
+    history = json.loads((last / "trainer_state.json").read_text())["log_history"]
+    return [(entry["step"], entry[name]) for entry in history if name in entry]
+
+
 def load_weights(loss: nn.Module, checkpoint: Path) -> None:
     """Read what a stage saved; every weight must be there."""
     load_model(loss, checkpoint / SAFE_WEIGHTS_NAME)

@@ -35,7 +35,7 @@ def transformers_bart(decoder: BartDecoder) -> Any:
             decoder_attention_heads=ours.heads,
             encoder_ffn_dim=layers[0].fc1.out_features,
             decoder_ffn_dim=layers[0].fc1.out_features,
-            dropout=ours.model.decoder.dropout,
+            dropout=ours.model.decoder.dropout.p,
             max_position_embeddings=decoder.max_positions,
             bos_token_id=decoder.bos_token_id,
             pad_token_id=decoder.pad_token_id,

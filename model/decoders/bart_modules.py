@@ -81,14 +81,15 @@ class _Embedded(nn.Module):
 
     def __init__(self, width: int, max_positions: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout = nn.Dropout(dropout)
         self.embed_positions = _Positions(max_positions, width)
         self.layernorm_embedding = nn.LayerNorm(width)
 
     def embed(self, x: Tensor) -> Tensor:
         """[B, L, D], with the places."""
-        x = self.layernorm_embedding(x + self.embed_positions.places[: x.shape[1]])
-        return F.dropout(x, self.dropout, self.training)
+        places = self.embed_positions.places[: x.shape[1]]
+        embedded: Tensor = self.dropout(self.layernorm_embedding(x + places))
+        return embedded
 
 
 class _Encoder(_Embedded):
@@ -127,7 +128,7 @@ class _EncoderLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, ffn: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout = nn.Dropout(dropout)
         self.self_attn = _Attention(width, heads)
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.fc1 = nn.Linear(width, ffn)
@@ -136,12 +137,9 @@ class _EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[B, T, D] and [B, 1, 1, T] bool -> [B, T, D]."""
-        x = self.self_attn_layer_norm(x + self._drop(self.self_attn(x, x, mask)))
-        fed: Tensor = self.final_layer_norm(x + self._drop(self.fc2(F.gelu(self.fc1(x)))))
+        x = self.self_attn_layer_norm(x + self.dropout(self.self_attn(x, x, mask)))
+        fed: Tensor = self.final_layer_norm(x + self.dropout(self.fc2(F.gelu(self.fc1(x)))))
         return fed
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
 
 
 class Layer(nn.Module):
@@ -149,7 +147,7 @@ class Layer(nn.Module):
 
     def __init__(self, width: int, heads: int, ffn: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout = nn.Dropout(dropout)
         self.self_attn = _Attention(width, heads)
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.encoder_attn = _Attention(width, heads)
@@ -160,13 +158,10 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """[B, L, D] with [B, T, D] and [B, 1, 1, T] bool -> [B, L, D]."""
-        x = self.self_attn_layer_norm(x + self._drop(self.self_attn(x, x, None)))
-        x = self.encoder_attn_layer_norm(x + self._drop(self.encoder_attn(x, memory, mask)))
-        fed: Tensor = self.final_layer_norm(x + self._drop(self.fc2(F.gelu(self.fc1(x)))))
+        x = self.self_attn_layer_norm(x + self.dropout(self.self_attn(x, x, None)))
+        x = self.encoder_attn_layer_norm(x + self.dropout(self.encoder_attn(x, memory, mask)))
+        fed: Tensor = self.final_layer_norm(x + self.dropout(self.fc2(F.gelu(self.fc1(x)))))
         return fed
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
 
 
 class _Attention(nn.Module):

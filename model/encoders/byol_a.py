@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
+from model.encoders.batches import by_device, first
 from model.encoders.mel import triangles
 from model.types import Encoded
 
@@ -73,30 +73,21 @@ class ByolA(nn.Module):
         counts = 1 + lengths // HOP
         x = x.to(self.fc1.weight.dtype).transpose(1, 2).unsqueeze(1)
         for block in self.blocks:
-            x = block(x * _first(counts, x.shape[3])[:, None, None])
+            x = block(x * first(counts, x.shape[3])[:, None, None])
             counts = counts // 2
         flat = x.permute(0, 3, 2, 1).flatten(2)  # mel-major, as published
         found = F.relu(self.fc2(self.dropout(F.relu(self.fc1(flat)))))
         return Encoded(
             torch.cat([flat, found], dim=2) if self.joined else found,
-            _first(counts, flat.shape[1]),
+            first(counts, flat.shape[1]),
         )
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
-        """Waveforms [S] -> frames [T, D] of each.
-
-        A GPU hears them all at once; a processor is as quick clip by clip, and needs less memory.
-        """
-        batches = [clips] if clips[0].is_cuda else [[clip] for clip in clips]
-        return [frames for batch in batches for frames in self._encode(batch)]
+        """Waveforms [S] -> frames [T, D] of each."""
+        return by_device(self, clips)
 
     def fold_norms(self) -> None:
         """Nothing is folded."""
-
-    def _encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
-        lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
-        heard = self(pad_sequence(list(clips), batch_first=True), lengths)
-        return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
 
 
 class Block(nn.Module):
@@ -145,8 +136,3 @@ def _hann(device: torch.device) -> Tensor:
 def _mel_filters(device: torch.device) -> Tensor:
     """[N_FFT // 2 + 1, M]."""
     return triangles(SAMPLE_RATE, N_FFT, MELS, F_MIN, F_MAX).float().to(device)
-
-
-def _first(counts: Tensor, total: int) -> Tensor:
-    """[B] counts -> [B, total] bool: True on so many."""
-    return torch.arange(total, device=counts.device) < counts[:, None]

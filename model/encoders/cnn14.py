@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import fuse_conv_bn_eval
 
+from model.encoders.batches import first
 from model.encoders.log_mel import LogMel
 from model.types import Encoded
 
@@ -89,10 +90,10 @@ class Cnn14(nn.Module):
     def from_log_mel(self, log_mel: Tensor, counts: Tensor) -> Encoded:
         """[B, T, M], of which the first ``counts`` [B] are of the clip -> encoder frames."""
         if self.fixed_frames is None:
-            return self._convolve(log_mel, _first(counts, log_mel.shape[1]))
+            return self._convolve(log_mel, first(counts, log_mel.shape[1]))
         filled = _fill(log_mel, counts, self.fixed_frames)
         frames = self._convolve(filled, torch.ones_like(filled[..., 0], dtype=torch.bool)).frames
-        return Encoded(frames, _first((counts - 1) // self.time_pool + 1, frames.shape[1]))
+        return Encoded(frames, first((counts - 1) // self.time_pool + 1, frames.shape[1]))
 
     def packed(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Log-mels [T, M] of several clips -> encoder frames [T // time pool, D] of each.
@@ -181,7 +182,7 @@ class ConvBlock(nn.Module):
 def _fill(log_mel: Tensor, counts: Tensor, total: int) -> Tensor:
     """[B, T, M], of which the first ``counts`` [B] are of the clip -> [B, total, M], then zeros."""
     cut = F.pad(log_mel, (0, 0, 0, total - log_mel.shape[1]))
-    return cut.masked_fill(~_first(counts, total)[:, :, None], 0.0)
+    return cut.masked_fill(~first(counts, total)[:, :, None], 0.0)
 
 
 def _masked(x: Tensor, mask: Tensor) -> Tensor:
@@ -193,11 +194,6 @@ def _pool(mask: Tensor, by: int) -> Tensor:
     """[B, T] bool -> [B, T // by]: which pooled frames lie inside a clip."""
     count = mask.shape[1] // by
     return mask[:, : count * by].reshape(len(mask), count, by).all(dim=2)
-
-
-def _first(counts: Tensor, total: int) -> Tensor:
-    """[B] counts -> [B, total] bool: True on so many."""
-    return torch.arange(total, device=counts.device) < counts[:, None]
 
 
 def _round_up(count: int) -> int:

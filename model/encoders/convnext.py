@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from model.encoders.log_mel import LogMel
 from model.types import Encoded
@@ -69,9 +68,7 @@ class ConvNext(nn.Module):
     def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B] -> [B, T, D]."""
         clips = [clip[:length] for clip, length in zip(samples, lengths.tolist(), strict=True)]
-        frames = self.encode(clips)
-        real = [each.new_ones(len(each)).bool() for each in frames]
-        return Encoded(pad_sequence(frames, batch_first=True), pad_sequence(real, batch_first=True))
+        return Encoded.join([Encoded.of(frames) for frames in self.encode(clips)])
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] -> frames [T, D] of each."""

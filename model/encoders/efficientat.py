@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from model.contracts import Compile
+from model.encoders.batches import by_device, first
 from model.encoders.level import level
 from model.encoders.mel import triangles
 from model.types import Encoded
@@ -103,28 +103,19 @@ class EfficientAt(nn.Module):
         heard = F.pad(heard, (0, total * FRAME - samples.shape[1]))
         cut = heard.unfold(1, WINDOW * FRAME, STEP * FRAME)
         features = self.network(self.front_end(cut.flatten(0, 1)))[1].view(len(samples), number, -1)
-        own = (torch.arange(number, device=samples.device) < windows[:, None]).to(features.dtype)
+        own = first(windows, number).to(features.dtype)
         # Each window's features go to all of its frames, and its share of one beside them.
         shares = torch.cat([features, own[:, :, None]], dim=2) * own[:, :, None]
         columns = shares.transpose(1, 2).repeat_interleave(WINDOW, dim=1)
         summed = F.fold(columns, (1, total), (1, WINDOW), stride=(1, STEP))[:, :, 0]
         frames = (summed[:, :-1] / summed[:, -1:].clamp(min=1)).transpose(1, 2)
         longest = int(counts.max())
-        real = torch.arange(longest, device=samples.device) < counts[:, None]
+        real = first(counts, longest)
         return Encoded(frames[:, :longest] * real[:, :, None], real)
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
-        """Waveforms [S] of any lengths -> frames [T, D] of each.
-
-        A GPU hears them all at once; a processor is as quick clip by clip, and needs less memory.
-        """
-        batches = [clips] if clips[0].is_cuda else [[clip] for clip in clips]
-        return [frames for batch in batches for frames in self._encode(batch)]
-
-    def _encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
-        lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
-        heard = self(pad_sequence(list(clips), batch_first=True), lengths)
-        return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
+        """Waveforms [S] of any lengths -> frames [T, D] of each."""
+        return by_device(self, clips)
 
 
 class EfficientAtNetwork(nn.Module):

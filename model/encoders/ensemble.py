@@ -14,7 +14,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 from torchaudio.functional import resample
 
 from model.contracts import Compilable, Compile, Encoder
@@ -61,9 +60,7 @@ class Ensemble(nn.Module):
             short = self._lengths(lengths, part)
             heard = part(self._resampled(samples, part)[:, : int(short.max())], short)
             each.append([part_of.frames[0] for part_of in heard.split()])
-        frames = self._joined(each, lengths.tolist())
-        real = [one.new_ones(len(one)).bool() for one in frames]
-        return Encoded(pad_sequence(frames, batch_first=True), pad_sequence(real, batch_first=True))
+        return Encoded.join([Encoded.of(one) for one in self._joined(each, lengths.tolist())])
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] -> frames [T, D] of each."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.encoders.batches import first
+
 BLOCK_S, STEP_S = 0.5, 0.05
 """A clip is as loud as its loudest block, of those that begin at each step."""
 TARGET_DB = -20.0
@@ -21,7 +23,7 @@ SILENT_DB = -80.0
 
 def level(samples: Tensor, lengths: Tensor, sample_rate: int) -> Tensor:
     """[B, S], zero beyond ``lengths`` [B] -> the same at ``TARGET_DB``, without offset."""
-    real = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
+    real = first(lengths, samples.shape[1])
     mean = samples.sum(dim=1, keepdim=True) / lengths[:, None]
     centred = torch.where(real, samples - mean, 0.0)
     step, steps = round(STEP_S * sample_rate), round(BLOCK_S / STEP_S)

@@ -17,9 +17,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from model.contracts import Compile
+from model.encoders.batches import together
 from model.encoders.level import level
 from model.encoders.mel import triangles
 from model.encoders.parts import InParts
@@ -104,9 +104,7 @@ class MobileNet(nn.Module):
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] of any lengths -> frames [T, D] of each."""
-        lengths = torch.tensor([len(clip) for clip in clips], device=clips[0].device)
-        heard = self(pad_sequence(list(clips), batch_first=True), lengths)
-        return [frames[real] for frames, real in zip(heard.frames, heard.mask, strict=True)]
+        return together(self, clips)
 
 
 def _patches_of(frames: Tensor) -> Tensor:

@@ -7,11 +7,15 @@ CNN14: Kong et al. 2020 (qiuqiangkong/audioset_tagging_cnn, MIT), ``Cnn14_mAP=0.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import cast
+
+from torch import nn
 
 from model import checkpoint
 from model.config import CaptionerConfig, Cnn14Config, ConvNextConfig
-from model.encoders import Cnn14, ConvNext
+from model.encoders import ENCODERS
 from model.published.state_dict import fill, read_state_dict
 
 CNN14 = {
@@ -50,10 +54,7 @@ def import_cnn14(source: Path, target: Path, config: Cnn14Config | None = None) 
     Raises:
         CheckpointError: ``source`` is not that file; the message names what does not fit.
     """
-    config = config or panns()
-    encoder = Cnn14(**config.keywords())
-    fill(encoder, read_state_dict(source, under="model"), CNN14, CNN14_DROPPED)
-    checkpoint.save_encoder(target, encoder, CaptionerConfig(encoder=config))
+    _import(source, target, config or panns(), CNN14, CNN14_DROPPED)
 
 
 def import_convnext(source: Path, target: Path, config: ConvNextConfig | None = None) -> None:
@@ -64,13 +65,22 @@ def import_convnext(source: Path, target: Path, config: ConvNextConfig | None = 
     Raises:
         CheckpointError: ``source`` is not that file; the message names what does not fit.
     """
-    config = config or ConvNextConfig()
-    encoder = ConvNext(**config.keywords())
-    fill(encoder, read_state_dict(source, under="model"), CONVNEXT, CONVNEXT_DROPPED)
-    checkpoint.save_encoder(target, encoder, CaptionerConfig(encoder=config))
+    _import(source, target, config or ConvNextConfig(), CONVNEXT, CONVNEXT_DROPPED)
 
 
 def panns() -> Cnn14Config:
     """The published CNN14: at 32 kHz, and without a last pooling, so that a frame is 0.32 s."""
     front_end = ConvNextConfig().front_end.model_copy(update={"mels": 64})
     return Cnn14Config(front_end=front_end, pools=((2, 2),) * 5 + ((1, 1),))
+
+
+def _import(
+    source: Path,
+    target: Path,
+    config: Cnn14Config | ConvNextConfig,
+    layout: Mapping[str, str],
+    dropped: Collection[str],
+) -> None:
+    encoder = cast(nn.Module, ENCODERS[config.name](**config.keywords()))
+    fill(encoder, read_state_dict(source, under="model"), layout, dropped)
+    checkpoint.save_encoder(target, encoder, CaptionerConfig(encoder=config))

@@ -9,7 +9,6 @@ import socket
 import socketserver
 import struct
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from secrets import randbelow
 
 import pytest
 
+from tests.support.answering import answering
 from tests.support.process import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -76,11 +76,5 @@ def name_server(address: str, names: Mapping[str, str]) -> Iterator[None]:
             if found:  # the name as a pointer to the question, type A, class IN, no time to live
                 self.wfile.write(struct.pack(">3HIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(found))
 
-    with socketserver.ThreadingUDPServer((address, NAMES_PORT), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(socketserver.ThreadingUDPServer((address, NAMES_PORT), Answer)):
+        yield

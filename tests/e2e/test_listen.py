@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ from websockets.sync.client import connect
 from cli.outbox import signature
 from model.types import Encoded, Waveform
 from tests.e2e.browsing import CHROMIUM, chromium
+from tests.support.answering import answering
 from tests.support.client import WAIT_S
 from tests.support.file_server import serving as files
 from tests.support.process import ROOT, serving
@@ -52,9 +52,7 @@ def test_a_telephone_over_a_hum_is_told_and_posted(tmp_path: Path) -> None:
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         done = subprocess.run(
             [
                 sys.executable, "-m", "cli", "listen", "-", "--rate", str(RATE), "--outbox",
@@ -66,8 +64,6 @@ def test_a_telephone_over_a_hum_is_told_and_posted(tmp_path: Path) -> None:
             capture_output=True,
             timeout=240,
         )  # fmt: skip
-        server.shutdown()
-        thread.join()
     assert done.returncode == 0, done.stderr.decode()
     lines = done.stdout.splitlines()
     events = [json.loads(line) for line in lines]

@@ -6,10 +6,11 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.support.answering import answering
 
 PACKET = 160
 """Samples."""
@@ -83,11 +84,5 @@ class _Handler(StreamRequestHandler):
 @contextmanager
 def camera(samples: NDArray[np.float32], rate: int) -> Iterator[Camera]:
     """One that plays ``samples`` [S]."""
-    with Camera(samples, rate) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Camera(samples, rate)) as server:
+        yield server

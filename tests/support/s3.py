@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support.answering import answering
+
 
 class Store(ThreadingHTTPServer):
     """``objects`` by path, as ``bucket/key``."""
@@ -169,11 +171,5 @@ def _xml(name: str, **fields: str) -> bytes:
 
 @contextmanager
 def serving() -> Iterator[Store]:
-    with Store() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Store()) as server:
+        yield server

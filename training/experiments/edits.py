@@ -42,7 +42,7 @@ from training.captions.edits import sentence
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50.read import TEST_FOLDS, TRAIN_FOLDS, read_meta
 from training.experiments.edit_testing import test
-from training.fit import Budget, Stage, fit
+from training.fit import Budget, Stage, fit, logged
 from training.losses import Disentangling
 from training.losses.disentangling import When
 from training.samples.edits import Edits, Pair
@@ -125,8 +125,7 @@ def _run(
     )
     samples = KeptPairs(pairs["train"], tokenizer, seed)
     last = fit(Stage("edits", samples, loss, "", budget), folder)
-    history = json.loads((last / "trainer_state.json").read_text())["log_history"]
-    losses = [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
+    losses = logged(last, "loss")
     shutil.rmtree(folder)
     model.train(False)
     return {"steps": STEPS, "losses": losses, **test(model, tokenizer, pairs["test"])}

@@ -30,7 +30,7 @@ from training.experiments import encoders, esc_scenes
 from training.experiments.esc_scenes import SPLITS, Roots
 from training.experiments.rows import TABLES, read_row, rows_of
 from training.experiments.testing import COMPARED, plain, test
-from training.fit import best, fit, load_weights
+from training.fit import best, fit, load_weights, logged
 from training.recipes.adl import DifferenceLearning, KeptSources
 from training.samples import features
 from training.scenes.algorithm1 import CONDITIONS
@@ -122,10 +122,9 @@ def _run(
     plan = row.plan(sources["train"], seed)
     for stage in plan.stages:
         last = fit(stage, folder)
-    history = json.loads((last / "trainer_state.json").read_text())["log_history"]
     found = test(plan, sources["test"], compares=row.condition is not None and not row.blind)
     curves = {
-        name: [(entry["step"], round(entry[key], 4)) for entry in history if key in entry]
+        name: [(step, round(value, 4)) for step, value in logged(last, key)]
         for name, key in (("losses", "loss"), ("validation", "eval_loss"))
     }
     if stage.validation is not None:

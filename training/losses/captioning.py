@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from model.captioner import CaptionerModel
 from model.contracts import Decoder
+from model.encoders.batches import first
 from model.events import Events
 from model.types import Difference
 
@@ -63,13 +64,17 @@ class Telling(nn.Module):
         self, inputs: Tensor, lengths: Tensor, tokens: Tensor, compared: Tensor
     ) -> dict[str, Tensor]:
         """Events [B, T, K] and captions [B, L] -> the mean loss per token; ``compared`` [B]."""
-        real = torch.arange(inputs.shape[1], device=lengths.device) < lengths[:, None]
+        real = first(lengths, inputs.shape[1])
         memory = self.events.memory(torch.zeros((), device=inputs.device), inputs, compared)
         logits = self.decoder(Difference(memory, real, None), tokens)
         return {"loss": per_token(logits, tokens, self.decoder)}
 
 
-def per_token(logits: Tensor, tokens: Tensor, decoder: Decoder) -> Tensor:
+def per_token(logits: Tensor, tokens: Tensor, decoder: Decoder, smoothing: float = 0.0) -> Tensor:
     """The mean over tokens [B, L], without padding, given logits [B, L, V]."""
-    padding = decoder.pad_token_id
-    return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=padding)
+    return F.cross_entropy(
+        logits.flatten(0, 1),
+        tokens.flatten(),
+        ignore_index=decoder.pad_token_id,
+        label_smoothing=smoothing,
+    )

@@ -110,7 +110,7 @@ class Embedding(nn.Module):
         return found.sum(dim=1) / counts[:, None]
 
 
-def info_nce(ones: Tensor, others: Tensor, temperature: float) -> Tensor:
+def info_nce(ones: Tensor, others: Tensor, temperature: float | Tensor) -> Tensor:
     """Of [B, E] and [B, E]: each is told from the others' by its own, both ways averaged."""
     alike = F.normalize(ones, dim=1) @ F.normalize(others, dim=1).T / temperature
     own = torch.arange(len(ones), device=ones.device)

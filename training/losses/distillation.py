@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.captioner import CaptionerModel
 from model.contracts import DiffBlock, Encoder
+from model.encoders.batches import first
 from model.encoders.efficientat import WIDTH, WINDOW
 from model.events import Head
 from model.types import Encoded
@@ -94,15 +94,12 @@ class Rest(nn.Module):
         rest: Tensor,
     ) -> dict[str, Tensor]:
         """Frames [B, T, D], their references [B, R, D] and the clips' own [B, T, D]."""
-        heard = Encoded(inputs, _real(inputs, lengths))
-        left = self.difference(heard, Encoded(references, _real(references, reference_lengths)))
+        heard = Encoded(inputs, first(lengths, inputs.shape[1]))
+        left = self.difference(
+            heard, Encoded(references, first(reference_lengths, references.shape[1]))
+        )
         wanted = self.classifier(rest).sigmoid()
         return {"loss": distance(self.classifier(left.memory), wanted)}
-
-
-def _real(frames: Tensor, lengths: Tensor) -> Tensor:
-    """[B, T] bool: what is no padding."""
-    return torch.arange(frames.shape[1], device=lengths.device) < lengths[:, None]
 
 
 def opinions(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.captions.tokenizer import PAD
+from training.losses.disentangling import info_nce
 
 CLIP_SCALE = math.log(1 / 0.07)
 """The logarithm that its learned scale starts from."""
@@ -62,17 +63,10 @@ class Pairing(nn.Module):
     def forward(self, tokens: Tensor, other_tokens: Tensor) -> dict[str, Tensor]:
         """[B, L] and [B, L'] -> the mean loss."""
         one, other = (self._whole(each) for each in (tokens, other_tokens))
-        return {"loss": contrast(one, other, self.scale.exp())}
+        return {"loss": info_nce(one, other, (-self.scale).exp())}
 
     def _whole(self, tokens: Tensor) -> Tensor:
         states = self.text(tokens)
         real = (tokens[:, : states.shape[1]] != PAD).sum(dim=1, keepdim=True)
         whole: Tensor = states.sum(dim=1) / real
         return whole
-
-
-def contrast(one: Tensor, other: Tensor, scale: Tensor) -> Tensor:
-    """CLIP's loss of [B, D] and [B, D], of which row n of one belongs to row n of the other."""
-    near = scale * F.normalize(one, dim=1) @ F.normalize(other, dim=1).t()
-    own = torch.arange(len(one), device=one.device)
-    return (F.cross_entropy(near, own) + F.cross_entropy(near.t(), own)) / 2

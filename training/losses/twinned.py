@@ -12,12 +12,12 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from model.adapters import EdtcAdapter
 from model.captioner import CaptionerModel
-from training.captions.tokenizer import PAD
-from training.losses.reading import CLIP_SCALE, TextEncoder, contrast
+from training.losses.captioning import per_token
+from training.losses.disentangling import info_nce
+from training.losses.reading import CLIP_SCALE, TextEncoder
 
 BETA = 0.95
 """TRANSLATOR's own share after a step; the paper's best."""
@@ -68,20 +68,16 @@ class Twinned(nn.Module):
         """
         captioner = self.captioner
         heard, whole = self.adapter.adapt(captioner.encoder(inputs, lengths))
-        others = (
-            captioner.encode(references, reference_lengths) if len(reference_of) else heard.take([])
-        )
+        others = captioner.encode_references(references, reference_lengths, heard)
         left = captioner.compare(heard, others, reference_of)
         logits = captioner.decoder(left, tokens)
-        captioning = F.cross_entropy(
-            logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, label_smoothing=SMOOTHING
-        )
+        captioning = per_token(logits, tokens, captioner.decoder, SMOOTHING)
         alone = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
         alone[reference_of] = False
         matching = captioning.new_zeros(())
         if int(alone.sum()) > 1:
             read = self.twin(self.text.frames(tokens[alone], self.adapter.window))[1]
-            matching = contrast(whole[alone], read, self.scale.exp())
+            matching = info_nce(whole[alone], read, (-self.scale).exp())
         return {"loss": captioning + matching, "captioning": captioning, "matching": matching}
 
     @torch.no_grad()

@@ -34,13 +34,12 @@ from model.config import (
 )
 from model.encoders import EfficientAt, Ensemble
 from training import losses
-from training.captions.tokenizer import STYLES, tokenize, train_tokenizer
+from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_tokenizer
 from training.datasets.clotho import read as clotho
 from training.datasets.errors import DataError
 from training.fit import Budget, Stage
-from training.recipes.hearing import SEARCH, VOCAB_SIZE, Hearing, HearingSources
+from training.recipes.hearing import SEARCH, VOCAB_SIZE, Hearing, HearingSources, canvases_of
 from training.recipes.recipe import Data, Plan
-from training.samples.canvases import Canvases
 from training.samples.collate import Sample
 from training.samples.differences import Differences
 from training.samples.frames import Heard, without_encoder
@@ -153,7 +152,7 @@ class Edtc:
             budget(self.text_steps, self.learning_rate),
         )  # fmt: skip
         stages = [reading, captions] if self.twin else [captions]
-        return Plan(model, tokenizer, baseline_search(max_length=64, **SEARCH), stages)
+        return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS, **SEARCH), stages)
 
     def _model(self, sources: EdtcSources, vocab_size: int) -> CaptionerModel:
         base = sources.base
@@ -187,14 +186,7 @@ class Edtc:
         seed: int,
     ) -> Rendered:
         hearing = sources.hearing
-        canvases = Canvases(
-            hearing.store,
-            range(len(hearing.store)),
-            hearing.teacher,
-            sample_rate=model.encoder.sample_rate,
-            known=hearing.known,
-            seed=seed,
-        )
+        canvases = canvases_of(hearing, model.encoder.sample_rate, seed=seed)
         return Rendered(
             hearing.sentences,
             hearing.tracks.recordings,

@@ -145,14 +145,7 @@ class Hearing:
 
         encode = partial(tokenize, tokenizer)
         events = _events(model)
-        canvases = partial(
-            Canvases,
-            sources.store,
-            range(len(sources.store)),
-            sources.teacher,
-            sample_rate=model.encoder.sample_rate,
-            known=sources.known,
-        )
+        canvases = partial(canvases_of, sources, model.encoder.sample_rate)
         differences = Differences(canvases(seed=seed), seed=seed)
         told = Sentences(sources.sentences, sources.tracks, encode, seed=seed, shares=SHARES)
         rendered = Rendered(
@@ -222,6 +215,18 @@ class Hearing:
         else:
             assert isinstance(model.encoder, MobileNet)
             model.encoder.trunk.load_state_dict(yamnet.read_trunk(yamnet.installed()))
+
+
+def canvases_of(sources: HearingSources, sample_rate: int, *, seed: int) -> Canvases:
+    """Of all recordings, at the rate of an encoder."""
+    return Canvases(
+        sources.store,
+        range(len(sources.store)),
+        sources.teacher,
+        sample_rate=sample_rate,
+        known=sources.known,
+        seed=seed,
+    )
 
 
 @torch.no_grad()

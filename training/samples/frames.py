@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.contracts import Encoder, LevelMeter, Parts
+from model.encoders.batches import first
 from model.types import Encoded
 from training.captions.tokenizer import tokenize
 from training.captions.wording import normalize_caption
@@ -37,10 +38,9 @@ class KeptFrames(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Encoded:
         """[B, T, D + bands], zero beyond ``lengths`` [B] -> the same, with its mask."""
-        places = torch.arange(frames.shape[1], device=lengths.device)
         width = frames.shape[2] - self.bands
         levels = frames[:, :, width:] if self.bands else None
-        return Encoded(frames[:, :, :width], places < lengths[:, None], levels)
+        return Encoded(frames[:, :, :width], first(lengths, frames.shape[1]), levels)
 
 
 def without_encoder(captioner: CaptionerModel) -> CaptionerModel:

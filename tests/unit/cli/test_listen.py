@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from cli import commands
 from cli import main as audiodiff
+from tests.support.answering import answering
 from tests.support.audio import by_soundfile
 from tests.support.captioner import RATE, StreamCaptioner
 
@@ -51,15 +51,9 @@ def webhook() -> Iterator[list[bytes]]:
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         got.append(f"http://127.0.0.1:{server.server_port}/".encode())
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield got
-        finally:
-            server.shutdown()
-            thread.join()
+        yield got
 
 
 @pytest.mark.usefixtures("captioner")

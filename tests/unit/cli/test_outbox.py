@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import pytest
 
 from cli.outbox import Outbox, Webhook, signature
 from model.errors import AudiodiffError, OptionsError
+from tests.support.answering import answering
 
 
 class Receiver(ThreadingHTTPServer):
@@ -54,14 +54,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """One that takes everything."""
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Receiver()) as server:
+        yield server
 
 
 class Warnings(list[str]):
@@ -170,13 +164,9 @@ def test_while_nobody_listens_events_wait(outbox: Outbox) -> None:
         while len(warnings) < 5:
             await asyncio.sleep(0.01)
         webhook.put("key 3", b"3")
-        with Receiver(port) as back:
-            thread = threading.Thread(target=back.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
+        with answering(Receiver(port)) as back:
             while len(outbox):
                 await asyncio.sleep(0.01)
-            back.shutdown()
-            thread.join()
             assert back.taken == [b"0", b"1", b"2", b"3"]
         task.cancel()
 

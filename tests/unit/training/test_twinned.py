@@ -11,7 +11,7 @@ from torch import Tensor
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig, EdtcAdapterConfig, TranslatorConfig
 from training.losses import Pairing, TextEncoder, Twinned
-from training.losses.reading import contrast
+from training.losses.disentangling import info_nce
 from training.recipes.edtc import cycles
 
 WIDTH = 24
@@ -120,11 +120,11 @@ def test_what_cannot_have_a_twin(captioner: CaptionerModel) -> None:
 
 def test_contrast_at_its_limits() -> None:
     """Of n equal rows log n is lost, of n that are all their own, nothing."""
-    scale = torch.tensor(100.0)
+    temperature = 1 / torch.tensor(100.0)
     same = torch.ones(5, 4)
-    assert float(contrast(same, same, scale)) == pytest.approx(torch.tensor(5.0).log().item())
-    assert float(contrast(torch.eye(5), torch.eye(5), scale)) == pytest.approx(0, abs=1e-6)
-    assert float(contrast(torch.eye(5), torch.eye(5).flip(0), scale)) > 50
+    assert float(info_nce(same, same, temperature)) == pytest.approx(torch.tensor(5.0).log().item())
+    assert float(info_nce(torch.eye(5), torch.eye(5), temperature)) == pytest.approx(0, abs=1e-6)
+    assert float(info_nce(torch.eye(5), torch.eye(5).flip(0), temperature)) > 50
 
 
 def test_text_is_read_whatever_the_padding() -> None:

