@@ -69,6 +69,7 @@ def build(config: CaptionerConfig) -> Parts:
             bands=bands,
             sample_rate=encoder.sample_rate,
             frame_s=encoder.frame_s,
+            whole=isinstance(config.difference, PrefixConfig) and config.difference.whole,
         )
     return Parts(encoder, adapter, difference, decoder, events, levels)
 
@@ -134,7 +135,8 @@ class CaptionerModel(nn.Module):
                 "levels are heard once for all checkpoints, and these hear them in "
                 f"{' and in '.join(map(str, sorted(bands)))} bands"
             )
-        other.levels = other.levels or self.levels
+        if self.levels and (other.levels is None or self.levels.width > other.levels.width):
+            other.levels = self.levels
 
     def encode(self, samples: Tensor, lengths: Tensor) -> Encoded:
         """[B, S], zero beyond ``lengths`` [B], at the encoder's rate -> frames Z [B, T, D]."""

@@ -248,6 +248,8 @@ class PrefixConfig(Strict):
     """One vector of a clip, as the paper's encoder gives; or all of its frames."""
     bands: int = 0
     """In so many bands the level of each frame is heard beside it; 0: an encoder hears levels."""
+    whole: bool = False
+    """Behind the levels, level, spectral centre, length and onsets of the whole clip are told."""
 
 
 class BartDecoderConfig(Strict):

@@ -146,9 +146,11 @@ class LevelMeter(Part, Protocol):
     """Where there is one: how loud a clip's frames are."""
 
     bands: int
+    width: int
+    """The bands, and what else is told of each frame behind them."""
 
     def forward(self, samples: Tensor, lengths: Tensor, frames: int) -> Tensor:
-        """[B, S], zero beyond ``lengths`` [B] -> [B, T, bands], T = ``frames``."""
+        """[B, S], zero beyond ``lengths`` [B] -> [B, T, width], T = ``frames``."""
 
     def __call__(self, samples: Tensor, lengths: Tensor, frames: int) -> Tensor: ...  # noqa: D102
 

@@ -11,28 +11,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model import measures
 from model.encoders.mel import triangles
+from model.measures import MIDDLE_DB, SILENT_DB, STEP_DB
 
 WINDOWS = 16
 """Of an encoder frame; each reaches into the next."""
 F_MIN = 50.0
 """Hz."""
-SILENT_DB, MIDDLE_DB, STEP_DB = -80.0, -50.0, 10.0
-"""Softer is silence; what is 0, and what is one more."""
 
 
 class Levels(nn.Module):
     """Waveforms -> the power of each frame in each of ``bands``, on a scale of decibels."""
 
-    def __init__(self, *, bands: int, sample_rate: int, frame_s: float) -> None:
-        """``sample_rate`` and ``frame_s`` are the encoder's."""
+    def __init__(
+        self, *, bands: int, sample_rate: int, frame_s: float, whole: bool = False
+    ) -> None:
+        """``sample_rate`` and ``frame_s`` are the encoder's.
+
+        ``whole``: behind its levels each frame has what is measured of the clip as a whole.
+        """
         super().__init__()
         self.bands = bands
+        self.whole = whole
+        self.width = bands + (measures.COUNT if whole else 0)
         self.sample_rate = sample_rate
         self.hop = round(frame_s * sample_rate) // WINDOWS
 
     def forward(self, samples: Tensor, lengths: Tensor, frames: int) -> Tensor:
-        """[B, S], zero beyond ``lengths`` [B], of which there are T ``frames`` -> [B, T, bands].
+        """[B, S], zero beyond ``lengths`` [B], of which there are T ``frames`` -> [B, T, width].
 
         A frame is as loud as what of it is sound.
         """
@@ -45,7 +52,18 @@ class Levels(nn.Module):
         share = (lengths[:, None] - starts) / (WINDOWS * self.hop)
         power = power / share.clamp(1 / WINDOWS, 1)[:, :, None]
         decibels = 10 * torch.log10(power.clamp(min=10 ** (SILENT_DB / 10)))
-        return (decibels - MIDDLE_DB) / STEP_DB
+        levels = (decibels - MIDDLE_DB) / STEP_DB
+        if not self.whole:
+            return levels
+        told = self._measured(samples, lengths).to(levels)
+        return torch.cat([levels, told[:, None].expand(-1, frames, -1)], dim=2)
+
+    def _measured(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        """[B, S] -> [B, ``measures.COUNT``]."""
+        clips = zip(samples.float().cpu().numpy(), lengths.tolist(), strict=True)
+        return torch.tensor(
+            [measures.measure(clip[:length], self.sample_rate).scaled for clip, length in clips]
+        )
 
 
 @cache

@@ -65,7 +65,7 @@ class Concentrated(nn.Module):
         frames = clip.frames
         if self.bands:
             assert clip.levels is not None
-            frames = torch.cat([frames, clip.levels.to(frames.dtype)], dim=2)
+            frames = torch.cat([frames, clip.levels[:, :, : self.bands].to(frames.dtype)], dim=2)
         entered = self.project(frames)
         known = places(entered.shape[1], entered.shape[2], entered.device)
         return Encoded(entered + self.clips[which] + known.to(entered.dtype), clip.mask)

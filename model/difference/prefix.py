@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from model import measures
 from model.difference.places import places
 from model.mapper import Mapper
 from model.types import Difference, Encoded
@@ -34,13 +35,17 @@ class Prefix(nn.Module):
         heads: int,
         hears: Literal["clip", "frames"],
         bands: int,
+        whole: bool = False,
     ) -> None:
-        """D, M, P; of each frame, its levels in ``bands`` are heard beside it."""
+        """D, M, P; of each frame, its levels in ``bands`` are heard beside it.
+
+        ``whole``: so is what is measured of its clip.
+        """
         super().__init__()
-        self.bands = bands
+        self.levels = bands + (measures.COUNT if whole else 0)
         sizes = {"memory": memory, "tokens": tokens, "layers": layers, "heads": heads}
-        self.input = ClipMapper(width + bands, hears=hears, **sizes)
-        self.reference = ClipMapper(width + bands, hears=hears, **sizes)
+        self.input = ClipMapper(width + self.levels, hears=hears, **sizes)
+        self.reference = ClipMapper(width + self.levels, hears=hears, **sizes)
 
     def forward(self, input: Encoded, reference: Encoded) -> Difference:  # noqa: A002
         """[B, T, D] and [B, R, D] -> memory [B, 2 P, M]."""
@@ -50,10 +55,11 @@ class Prefix(nn.Module):
         return Difference(memory, torch.ones_like(memory[..., 0], dtype=torch.bool), None)
 
     def _heard(self, clip: Encoded) -> tuple[Tensor, Tensor]:
-        if not self.bands:
+        if not self.levels:
             return clip.frames, clip.mask
         assert clip.levels is not None
-        return torch.cat([clip.frames, clip.levels.to(clip.frames.dtype)], dim=2), clip.mask
+        levels = clip.levels[:, :, : self.levels].to(clip.frames.dtype)
+        return torch.cat([clip.frames, levels], dim=2), clip.mask
 
 
 class ClipMapper(Mapper):

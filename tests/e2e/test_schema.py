@@ -101,4 +101,5 @@ def told(body: dict[str, object], mode: GenerationMode) -> bool:
     captions, beams = body.get("num_captions", 1), body.get("num_beams", BEAMS)
     assert isinstance(captions, int)
     assert isinstance(beams, int)
-    return captions <= beams  # a bound on one field by another is beyond JSON Schema
+    tiers = not body.get("detail") or body.get("style") == "explain"
+    return captions <= beams and tiers  # a bound on one field by another is beyond JSON Schema

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Literal
 
 import numpy as np
 
+from model.measures import Measures
 from training.captions.edits import Noun, every
 from training.captions.naming import says
 from training.captions.ontology import expand
@@ -43,12 +44,19 @@ class Facts:
     sounds: tuple[Part, ...]
     """In the order in which they begin."""
     level_db: float
-    """Root mean square, of full scale."""
     centre_octaves: float
-    """Where the middle of the spectrum's power is, in octaves over 1 Hz."""
     seconds: float
     onsets: float
-    """Sudden rises of level, per second."""
+
+    @classmethod
+    def of(cls, sounds: tuple[Part, ...], measures: Measures) -> Facts:
+        """Of a clip with these sounds, in which this is measured."""
+        return cls(sounds, **asdict(measures))
+
+    @property
+    def measures(self) -> Measures:
+        """Without the sounds."""
+        return Measures(self.level_db, self.centre_octaves, self.seconds, self.onsets)
 
 
 @dataclass(frozen=True)

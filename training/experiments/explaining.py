@@ -30,7 +30,7 @@ from training.losses import Explaining
 from training.recipes.adiff import BANDS, Explanations, Sources, asked
 from training.recipes.recipe import Data, Plan
 from training.samples.collate import collate
-from training.samples.explained import PROMPTS, Kept, keep
+from training.samples.explained import PROMPTS, Kept, keep, measured
 from training.samples.frames import without_encoder
 from training.scenes import store
 from training.scenes.clips import Clips
@@ -157,7 +157,10 @@ def _told(plan: Plan, heard: Kept, pairs: Pairs, detail: Detail, deaf: bool) -> 
     texts: list[str] = []
     for start in range(0, len(pairs), BATCH):
         some = pairs[start : start + BATCH]
-        clips = [[heard.frames[number].float() for number in pair] for pair in some]
+        clips = [
+            [measured(heard.frames[number].float(), heard.facts[number]) for number in pair]
+            for pair in some
+        ]
         if deaf:
             clips = [[torch.zeros_like(frames) for frames in pair] for pair in clips]
         batch = collate([{"input": one, "reference": other} for one, other in clips])

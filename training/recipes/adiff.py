@@ -164,6 +164,7 @@ class Explanations:
                     heads=4,
                     hears="frames",
                     bands=BANDS,
+                    whole=True,
                 ),
                 decoder=Gpt2DecoderConfig(
                     vocab_size=words.vocab_size,

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from model.contracts import Encoder, LevelMeter
-from model.levels import MIDDLE_DB, SILENT_DB, STEP_DB
+from model.measures import MIDDLE_DB, SILENT_DB, STEP_DB
 from training.captions.edits import Noun
 from training.captions.explanations import Facts, Part, Tier, caption, explain
 from training.samples.collate import Sample
@@ -155,9 +155,17 @@ class Explained(Dataset[Sample]):
         gain = float(rng.uniform(-GAIN_DB, GAIN_DB))
         frames[:, -self.bands :] += gain / STEP_DB
         frames[:, -self.bands :].clamp_(min=(SILENT_DB - MIDDLE_DB) / STEP_DB)
+        facts = replace(facts, level_db=facts.level_db + gain)
+        frames = measured(frames, facts)
         if self.deaf:
             frames.zero_()
-        return frames, replace(facts, level_db=facts.level_db + gain)
+        return frames, facts
+
+
+def measured(frames: Tensor, facts: Facts) -> Tensor:
+    """[T, D + bands], and behind the levels of each frame what is measured of the whole clip."""
+    told = torch.tensor(facts.measures.scaled)
+    return torch.cat([frames, told.expand(len(frames), -1)], dim=1)
 
 
 def answer(first: Facts, second: Facts, kind: Kind) -> str:

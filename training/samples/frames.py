@@ -31,22 +31,22 @@ CONJUNCTION = "and"
 class KeptFrames(nn.Module):
     """Fills the encoder's slot where the encoder's frames come in, instead of waveforms."""
 
-    def __init__(self, bands: int = 0) -> None:
-        """Of each frame, the last ``bands`` features are its levels."""
+    def __init__(self, levels: int = 0) -> None:
+        """Of each frame, so many features, the last ones, are its levels."""
         super().__init__()
-        self.bands = bands
+        self.levels = levels
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Encoded:
-        """[B, T, D + bands], zero beyond ``lengths`` [B] -> the same, with its mask."""
-        width = frames.shape[2] - self.bands
-        levels = frames[:, :, width:] if self.bands else None
+        """[B, T, D + levels], zero beyond ``lengths`` [B] -> the same, with its mask."""
+        width = frames.shape[2] - self.levels
+        levels = frames[:, :, width:] if self.levels else None
         return Encoded(frames[:, :, :width], first(lengths, frames.shape[1]), levels)
 
 
 def without_encoder(captioner: CaptionerModel) -> CaptionerModel:
     """The same parts, but that its encoder's frames are what it is given."""
     parts = Parts(
-        cast(Encoder, KeptFrames(captioner.levels.bands if captioner.levels else 0)),
+        cast(Encoder, KeptFrames(captioner.levels.width if captioner.levels else 0)),
         captioner.adapter,
         captioner.difference,
         captioner.decoder,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.measures import level_db, measure
 from training.captions.edits import Noun, noun
 from training.captions.explanations import Facts, Part
 from training.captions.naming import apart
 from training.datasets.recording import Samples
-from training.scenes import augment, measure
+from training.scenes import augment
 from training.scenes.scene import active_span
 from training.scenes.store import Store
 
@@ -87,7 +88,7 @@ class Clips:
         if rng.random() < 0.2:
             clip = augment.quantize8(clip)
         if rng.random() < 0.4:
-            clip = augment.add_noise(clip, rng, measure.level_db(clip) - rng.uniform(25, 50))
+            clip = augment.add_noise(clip, rng, level_db(clip) - rng.uniform(25, 50))
         gain = 10 ** (rng.uniform(*LEVEL_DB) / 20) / max(np.sqrt(augment.power(clip)), 1e-9)
         return clip * np.float32(min(gain, PEAK / max(float(np.abs(clip).max()), 1e-9)))
 
@@ -97,10 +98,4 @@ class Clips:
 
 def facts(clip: Samples, sample_rate: int, parts: list[Part]) -> Facts:
     """What is measured in a clip [S], and its sounds in the order in which they begin."""
-    return Facts(
-        tuple(sorted(parts, key=lambda part: part.start_s)),
-        measure.level_db(clip),
-        measure.centre_octaves(clip, sample_rate),
-        len(clip) / sample_rate,
-        measure.onsets(clip, sample_rate),
-    )
+    return Facts.of(tuple(sorted(parts, key=lambda part: part.start_s)), measure(clip, sample_rate))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from model.captioner import CaptionerModel
-from model.levels import MIDDLE_DB, SILENT_DB, STEP_DB, Levels
+from model.levels import Levels
+from model.measures import MIDDLE_DB, SILENT_DB, STEP_DB, measure
 
 RATE, FRAME = 16_000, 5120
 
@@ -69,3 +70,17 @@ def test_a_captioner_with_such_a_block_hears_them_in_a_batch_as_alone(
     assert loud.levels is not None
     assert together[0].levels is not None
     assert (loud.levels - together[0].levels).mean() > 0.4
+
+
+def test_what_is_measured_of_the_whole_stands_behind_the_levels_of_each_frame() -> None:
+    whole = Levels(bands=8, sample_rate=RATE, frame_s=FRAME / RATE, whole=True)
+    clips = torch.randn(2, 3 * FRAME) * torch.tensor([[0.1], [0.01]])
+    clips[1, FRAME:] = 0
+    lengths = torch.tensor([3 * FRAME, FRAME])
+    found = whole(clips, lengths, 3)
+    assert found.shape == (2, 3, whole.width)
+    for clip, length, row in zip(clips, lengths.tolist(), found, strict=True):
+        wanted = measure(clip[:length].numpy(), RATE).scaled
+        torch.testing.assert_close(row[:, 8:], torch.tensor(wanted).expand(3, -1))
+    alone = Levels(bands=8, sample_rate=RATE, frame_s=FRAME / RATE)
+    assert torch.equal(found[:, :, :8], alone(clips, lengths, 3))

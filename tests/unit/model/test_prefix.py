@@ -98,6 +98,19 @@ def test_levels_are_heard_beside_the_frames(make_encoded: MakeEncoded) -> None:
     assert (whole(soft, soft).memory - whole(loud, soft).memory).abs().max() > 1e-3
 
 
+def test_what_another_checkpoint_hears_of_the_whole_clip_is_left_to_it(
+    make_encoded: MakeEncoded,
+) -> None:
+    clip = make_encoded(4, seed=1)
+    wide = torch.randn(1, 4, 6)
+    narrow = block(bands=2)
+    told, plain = (
+        narrow(Encoded(clip.frames, clip.mask, levels), Encoded(clip.frames, clip.mask, wide))
+        for levels in (wide, wide[:, :, :2])
+    )
+    assert torch.equal(told.memory, plain.memory)
+
+
 def test_the_projection_is_of_length_1_and_adds_to_its_first_layer() -> None:
     torch.manual_seed(0)
     made = ProjectionAdapter(inputs=WIDTH, width=99, features=12, dropout=0.5).eval()

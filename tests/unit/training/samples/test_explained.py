@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.levels import MIDDLE_DB, SILENT_DB, STEP_DB
+from model.measures import MIDDLE_DB, SILENT_DB, STEP_DB
 from training.captions.edits import noun
 from training.captions.explanations import Facts, Part, read
 from training.samples.explained import PROMPTS, TOGETHER, Explained, Kept, answer
@@ -60,6 +60,10 @@ def test_what_is_asked_is_answered_and_true(texts: list[str]) -> None:
             facts = data.kept.facts[number]
             level = float(sample[name][0, 1]) * STEP_DB + MIDDLE_DB
             played.append(Facts(facts.sounds, level, *_measured(facts)))
+            told = sample[name][:, 1 + BANDS :]
+            torch.testing.assert_close(
+                told, torch.tensor(played[-1].measures.scaled).expand_as(told), atol=0.01, rtol=0
+            )
         said = read(texts[-1])
         assert None not in said
         if kind in ("words", "sentence", "paragraph"):
@@ -89,7 +93,7 @@ def test_a_sample_is_a_function_of_its_index(texts: list[str]) -> None:
 def test_played_as_softly_as_can_be_it_is_silent_and_no_less(texts: list[str]) -> None:
     data = explained(texts)
     data.kept.frames[0][:, 1:] = (SILENT_DB - MIDDLE_DB) / STEP_DB
-    least = min(float(data[n]["input"][:, 1:].min()) for n in range(60))
+    least = min(float(data[n]["input"][:, 1 : 1 + BANDS].min()) for n in range(60))
     assert least == (SILENT_DB - MIDDLE_DB) / STEP_DB
     assert float(data.kept.frames[1][0, 1]) == pytest.approx((-35 - MIDDLE_DB) / STEP_DB, abs=0.01)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from model import measures
 from training.evaluation.files import wav
-from training.scenes import measure, store
+from training.scenes import store
 from training.scenes.clips import COUNTS, LONGEST_S, Clips
 from training.scenes.store import Source
 
@@ -34,7 +35,7 @@ def test_what_is_told_is_in_them(clips: Clips) -> None:
         assert np.abs(samples).max() <= 1
         assert len(samples) <= LONGEST_S[1] * RATE
         assert facts.seconds == pytest.approx(len(samples) / RATE)
-        assert facts.level_db == pytest.approx(measure.level_db(samples))
+        assert facts.level_db == pytest.approx(measures.level_db(samples))
         starts = [part.start_s for part in facts.sounds]
         assert starts == sorted(starts)
         counts.add(len(facts.sounds))

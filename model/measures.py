@@ -1,27 +1,66 @@
-"""What can be measured in a clip and be said of it: level, spectral centre, onsets.
+"""What can be measured in a clip as a whole and be said of it: level, spectral centre, onsets.
 
 Shapes: S samples, F frames.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from training.datasets.recording import Samples
-from training.scenes.augment import power
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
 
 FRAME_S = 0.02
 RISE_DB, PAUSE_S = 9.0, 0.15
 """An onset is so much over the mean level of the time before it, of which none began in it."""
 BELOW_DB = 30.0
 """What is so far below the loudest frame sets in unheard."""
-SILENT_DB = -80.0
+SILENT_DB, MIDDLE_DB, STEP_DB = -80.0, -50.0, 10.0
+"""Softer is silence; what is 0 on a network's scale, and what is one more."""
 LOWEST_HZ = 50.0
+COUNT = 4
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one clip."""
+
+    level_db: float
+    """Root mean square, of full scale."""
+    centre_octaves: float
+    """Where the middle of the spectrum's power is, in octaves over 1 Hz."""
+    seconds: float
+    onsets: float
+    """Sudden rises of level, per second."""
+
+    @property
+    def scaled(self) -> list[float]:
+        """``COUNT`` numbers about 0, of which 1 is a clear difference, for a network."""
+        return [
+            (self.level_db - MIDDLE_DB) / STEP_DB,
+            self.centre_octaves - 10,
+            float(np.log2(max(self.seconds, 0.1))) - 2,
+            min(self.onsets, 6.0) - 1,
+        ]
+
+
+def measure(samples: Samples, sample_rate: int) -> Measures:
+    """Of a clip [S]."""
+    return Measures(
+        level_db(samples),
+        centre_octaves(samples, sample_rate),
+        len(samples) / sample_rate,
+        onsets(samples, sample_rate),
+    )
 
 
 def level_db(samples: Samples) -> float:
     """Root mean square, in decibels of full scale; not below ``SILENT_DB``."""
-    return max(float(10 * np.log10(power(samples) + 1e-12)), SILENT_DB)
+    return max(
+        float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12)), SILENT_DB
+    )
 
 
 def centre_octaves(samples: Samples, sample_rate: int) -> float:
