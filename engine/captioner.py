@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from engine.changes import changes as said
 from engine.changes import evidence, likely
-from engine.reading import Reader, Watching, whole_words
+from engine.options import defaults, settings, tokens
+from engine.reading import Reader, Watching
 from engine.sounds import shared, sounds
+from engine.told import captions, timeline
 from model import checkpoint
 from model.audio import Decode, DecodeLimits, decode
 from model.captioner import CaptionerModel
@@ -26,16 +27,12 @@ from model.contracts import Compilable, Compile
 from model.errors import AudioTooLong, AudioTooShort, CheckpointError, OptionsError
 from model.runtimes import compiler
 from model.types import (
-    MAX_BEAMS,
-    MAX_NEW_TOKENS,
-    Caption,
     Change,
     Description,
     Detail,
     Difference,
     Encoded,
     GenerationOptions,
-    Segment,
     Sequences,
     Sound,
     SourceInfo,
@@ -50,10 +47,6 @@ _SETTINGS: dict[Style, str] = {
     "explain": "AUDIODIFF_EXPLAIN",
 }
 """What sets the checkpoint for a style."""
-_LOOK_AHEAD = 2
-"""Tokens after those of a caption: one that tells whether its last word is whole, and the end."""
-_ONE_TOKEN = 3
-"""The least ``min_length``: the start, the forced first token, and one that says something."""
 
 
 class Captioner:
@@ -105,7 +98,7 @@ class Captioner:
             self._threads = 1 if compile.own_threads else self._threads
         self.tokenizer = loaded.tokenizer
         self.generation = loaded.generation
-        self.defaults = self._defaults("rest")
+        self.defaults = defaults(self.generation)
         self.device = device
         self.dtype: torch.dtype = loaded.model.dtype
         self.sample_rate = loaded.model.encoder.sample_rate
@@ -196,7 +189,7 @@ class Captioner:
         """
         how = self._search(options)
         speaker = self._speaker(options.style)
-        most, longest = self._most(options), how["max_new_tokens"]
+        most = tokens(speaker.generation, options)
         if self._explains and options.style == "rest":
             left = told = _alone(self.name, speaker.model, pairs)
             how["prompt"] = _prompts(speaker.model, "caption", told)
@@ -209,15 +202,16 @@ class Captioner:
         found = speaker.model.decoder.generate(told, **how)
         described = []
         for row, (clip, reference) in enumerate(pairs):
-            timeline = both = changes = None
+            line = both = changes = None
             if reference is not None:
-                timeline = self._timeline(left.kept, row, clip)
+                kept = None if left.kept is None else left.kept[row]
+                line = timeline(kept, int(clip.mask.sum()), self.frame_s)
                 heard = self._heard(clip, reference)
                 both = self._shared(heard)
                 changes = self._said(found, row, heard) if options.style == "changes" else None
-            captions = self._captions(found, row, most, longest, speaker.tokenizer)
+            sentences = captions(found, row, most, how["max_new_tokens"], speaker.tokenizer)
             events = self._sounds(left.events, row, clip)
-            described.append(Description(captions, timeline, events, both, changes))
+            described.append(Description(sentences, line, events, both, changes))
         return described
 
     @torch.inference_mode()
@@ -305,65 +299,11 @@ class Captioner:
                 f"detail is for style explain: style {options.style} has no tiers; leave detail "
                 "out, or send style=explain"
             )
-        own, most = self._speaker(options.style).generation, self._most(options)
-        beams = own.num_beams if options.num_beams is None else options.num_beams
-        if not 1 <= beams <= MAX_BEAMS:
-            raise OptionsError(f"num_beams must be 1 to {MAX_BEAMS}, not {beams}")
-        if not 1 <= options.num_captions <= beams:
-            raise OptionsError(
-                f"num_captions must be 1 to num_beams ({beams}), not {options.num_captions}"
-            )
-        if not 1 <= most <= MAX_NEW_TOKENS:
-            raise OptionsError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, not {most}")
-        return {
-            "num_beams": beams,
-            "num_captions": options.num_captions,
-            "max_new_tokens": max(own.max_length - 2, most + _LOOK_AHEAD),
-            "min_length": max(own.min_length, _ONE_TOKEN),
-            "no_repeat_ngram_size": own.no_repeat_ngram_size,
-            "no_repeat_window": getattr(own, "no_repeat_window", 0),
-            "length_penalty": own.length_penalty,
-            "early_stopping": own.early_stopping,
-        }
+        return settings(self._speaker(options.style).generation, options)
 
     def _speaker(self, style: Style) -> Checkpoint:
         """Who tells in this style, of those that are there; in ``rest``, captions too."""
         return self._loaded if style == "rest" else self._speakers[style]
-
-    def _most(self, options: GenerationOptions) -> int:
-        """Tokens that a caption may have, the end of the sentence not counted."""
-        most = options.max_new_tokens
-        most = self._defaults(options.style).max_new_tokens if most is None else most
-        assert most is not None
-        return most
-
-    def _defaults(self, style: Style) -> GenerationOptions:
-        """What holds where a request says nothing; none of it None."""
-        own = self._speaker(style).generation
-        longest = own.max_length - 2 - _LOOK_AHEAD
-        return GenerationOptions(own.num_beams, 1, min(max(longest, 1), MAX_NEW_TOKENS), style)
-
-    def _captions(
-        self,
-        found: Sequences,
-        row: int,
-        most: int,
-        longest: int,
-        tokenizer: PreTrainedTokenizerFast,
-    ) -> tuple[Caption, ...]:
-        """Of each sentence the first ``most`` tokens; one of ``longest`` tokens goes on unseen."""
-        tokens, lengths = found.tokens[row], found.lengths[row].tolist()
-        kept = [min(most, length - 1 - (length == longest)) for length in lengths]
-        heads = [each[: found.forced + n] for each, n in zip(tokens, kept, strict=True)]
-        texts, begun = (
-            tokenizer.batch_decode(each, skip_special_tokens=True) for each in (tokens, heads)
-        )
-        return tuple(
-            Caption(whole_words(head, text), round(score, 4), length, n < length - 1)
-            for text, head, score, length, n in zip(
-                texts, begun, found.scores[row].tolist(), lengths, kept, strict=True
-            )
-        )
 
     def _sounds(self, events: Tensor | None, row: int, clip: Encoded) -> tuple[Sound, ...]:
         """What is left of the clip, padding left out."""
@@ -390,19 +330,6 @@ class Captioner:
         after, before = ({}, {}) if heard is None else (likely(e, self.labels) for e in heard)
         known = evidence(after, before, speaker.model.config.nouns or {})
         return said(sentence, found.scores[row, 0].item(), known)
-
-    def _timeline(self, kept: Tensor | None, row: int, clip: Encoded) -> tuple[Segment, ...]:
-        """One segment per encoder frame of the clip, padding left out."""
-        frames = int(clip.mask.sum())
-        values = [None] * frames if kept is None else kept[row, :frames].float().tolist()
-        return tuple(
-            Segment(
-                round(t * self.frame_s, 4),
-                round((t + 1) * self.frame_s, 4),
-                None if value is None else round(value, 4),
-            )
-            for t, value in enumerate(values)
-        )
 
 
 def _style(loaded: Checkpoint) -> Style:
