@@ -17,6 +17,7 @@ from model.config import CaptionerConfig, Gpt2DecoderConfig, PrefixConfig, Promp
 from model.decoders import Gpt2Decoder
 from model.difference import Prefix
 from model.errors import CheckpointError, OptionsError
+from model.levels import Levels
 from model.types import GenerationOptions, Waveform
 from tests.support.audio import by_soundfile
 from tests.support.client import Client, assert_problem, eventually
@@ -176,9 +177,17 @@ def test_levels_must_be_heard_alike(
         "explain": save_checkpoint(explaining, "explain"),
     }
     Captioner.from_dir(save_checkpoint(rest, "rest"), "cpu", others=paths)
-    explaining.levels = type(changes.levels)(
-        bands=4, sample_rate=RATE, frame_s=rest.encoder.frame_s
-    )
+    how = {"bands": 3, "sample_rate": RATE, "frame_s": rest.encoder.frame_s}
+    for one, other in ((changes, explaining), (explaining, changes)):  # whoever comes first
+        hearing = make_model()
+        one.levels, other.levels = (
+            Levels(**how, whole=one is explaining),
+            Levels(**how, whole=other is explaining),
+        )
+        for each in (one, other):
+            each.hear_as(hearing)
+        assert hearing.levels is explaining.levels
+    explaining.levels = Levels(bands=4, sample_rate=RATE, frame_s=rest.encoder.frame_s)
     changes.hear_as(rest)
     with pytest.raises(CheckpointError, match="bands"):
         explaining.hear_as(rest)
