@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
+
 from engine.changes import OPERATIONS
 from model.changes import OPPOSITES
 from training.captions.edits import EVERYTHING, Noun, sentence
@@ -66,6 +68,18 @@ def _sent(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
     return [{"input": input_, "reference": reference, "both": "true", **CHANGED}]
 
 
+def alone(material: Material, name: str) -> Iterator[Case]:
+    """What those edits alone make another, as a clip of its own."""
+    for number, pair in material.edits.drawn(KINDS[name], COUNT):
+        yield Case(f"{name} {number}: {sentence(pair.edits)}", partial(_alone, material, number,
+                   KINDS[name]), edits=pair.edits)  # fmt: skip
+
+
+def _alone(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
+    apart = material.edits.numbered(number, kinds).apart
+    return [{"file": files.exact(apart / (2 * np.abs(apart).max()), files.SAMPLE_RATE)}]
+
+
 def copied(material: Material, store: Callable[[Samples, int], bytes]) -> list[Case]:
     """Scenes against themselves, stored in another way."""
 
@@ -112,6 +126,11 @@ def sound(case: Case, answers: Sequence[Answer]) -> bool | None:
         return None
     (edit,), (told,) = case.edits, answers[0]["changes"]
     return names(told["sound"], edit.noun)
+
+
+def named_alone(case: Case, answers: Sequence[Answer]) -> bool:
+    """Whether a caption of the sound of the one change names it."""
+    return any(says(label, case.edits[0].noun.label) for label in named(answers[0]["caption"]))
 
 
 def swapped(_: Case, answers: Sequence[Answer]) -> bool | None:
@@ -162,6 +181,10 @@ def rows() -> Iterator[Row[Any]]:
     yield row("sound", "sound right, given the operation (both)", of("add", "level"), sound)
     yield row("sound-add", "of it: added or removed", of("add"), sound)
     yield row("sound-level", "of it: louder or quieter", of("level"), sound)
+    yield row(
+        "alone", "for scale: captions of the changed sound alone, named",
+        lambda material: [*alone(material, "add"), *alone(material, "level")], named_alone,
+    )  # fmt: skip
     for name, (title, store) in COPIES.items():
         yield row(name, f"nothing said of a copy, {title}", partial(copied, store=store))
     yield row("swapped", "clips swapped: the opposite is said", of("add", "level"), swapped)

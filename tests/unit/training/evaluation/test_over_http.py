@@ -190,6 +190,9 @@ def test_figures_of_changes(
                 for one in results["answers"]["changes-add"])  # fmt: skip
     assert figures["add"]["value"] == added / 4
     assert figures["level"]["value"] == 0
+    alone = [one["name"] for one in results["answers"]["changes-alone"]]
+    assert len(alone) == 8
+    assert figures["alone"]["value"] == sum("dog" in name for name in alone) / 8
     assert figures["equal"]["value"] == figures["late"]["value"] == 0
     assert figures["swapped"]["value"] == 0
     assert figures["time"]["value"] == 1.2
