@@ -6,6 +6,7 @@ Shapes: S samples, T encoder frames.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from engine.changes import changes as said
 from engine.changes import evidence, likely
+from engine.explaining import Heard, checked, measured, reading
 from engine.options import defaults, settings, tokens
 from engine.reading import Reader, Watching
 from engine.sounds import shared, sounds
@@ -196,9 +198,13 @@ class Captioner:
         else:
             left = _between(self.model, pairs) if self._explains else self._compare(pairs)
             told = left if speaker is self._loaded else _between(speaker.model, pairs)
+        heard = [ref if ref is None else self._heard(clip, ref) for clip, ref in pairs]
+        known = self._known(speaker, options.style, pairs, heard)
         if options.style == "explain":
             how["prompt"] = _prompts(speaker.model, options.detail or "sentence", told)
-            how["watch"] = Watching(readers, speaker.tokenizer, most) if any(readers) else None
+            if any(readers):
+                checking = [reading(*each) for each in zip(readers, known, strict=True)]
+                how["watch"] = Watching(checking, speaker.tokenizer, most)
         found = speaker.model.decoder.generate(told, **how)
         described = []
         for row, (clip, reference) in enumerate(pairs):
@@ -206,10 +212,11 @@ class Captioner:
             if reference is not None:
                 kept = None if left.kept is None else left.kept[row]
                 line = timeline(kept, int(clip.mask.sum()), self.frame_s)
-                heard = self._heard(clip, reference)
-                both = self._shared(heard)
-                changes = self._said(found, row, heard) if options.style == "changes" else None
+                both = self._shared(heard[row])
+                changes = self._said(found, row, heard[row]) if options.style == "changes" else None
             sentences = captions(found, row, most, how["max_new_tokens"], speaker.tokenizer)
+            if (of_both := known[row]) is not None:
+                sentences = tuple(replace(it, text=checked(it.text, *of_both)) for it in sentences)
             events = self._sounds(left.events, row, clip)
             described.append(Description(sentences, line, events, both, changes))
         return described
@@ -320,6 +327,27 @@ class Captioner:
     def _shared(self, heard: tuple[Tensor, Tensor] | None) -> tuple[Sound, ...]:
         """What both have."""
         return () if heard is None else sounds(shared(*heard), self.labels, self.frame_s)
+
+    def _known(
+        self,
+        speaker: Checkpoint,
+        style: Style,
+        pairs: Sequence[tuple[Encoded, Encoded | None]],
+        heard: Sequence[tuple[Tensor, Tensor] | None],
+    ) -> list[tuple[Heard, Heard] | None]:
+        """What explanations are held against, where their checkpoint says what it calls sounds."""
+        nouns = speaker.model.config.nouns
+        if style != "explain" or nouns is None:
+            return [None] * len(pairs)
+        return [
+            None
+            if reference is None or events is None
+            else (
+                Heard(events[0], measured(clip), self.labels, nouns, self.frame_s),
+                Heard(events[1], measured(reference), self.labels, nouns, self.frame_s),
+            )
+            for (clip, reference), events in zip(pairs, heard, strict=True)
+        ]
 
     def _said(
         self, found: Sequences, row: int, heard: tuple[Tensor, Tensor] | None

@@ -389,8 +389,8 @@ class SectionsConfig(PartsConfig):
     shared: SharedConfig | None = None
     """Neither: the checkpoint is whole."""
     nouns: dict[str, tuple[str, ...]] | None = None
-    """Of one that tells of changes: what it calls a sound, without article -> the events that are
-    heard of it."""
+    """Of one that tells of changes, or explains: what it calls a sound, without article -> the
+    events that are heard of it. What is explained is held against them."""
 
 
 class CaptionerConfig(PreTrainedConfig):  # type: ignore[misc, no-untyped-call, unused-ignore]

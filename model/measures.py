@@ -5,6 +5,7 @@ Shapes: S samples, F frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,12 @@ class Measures:
             float(np.log2(max(self.seconds, 0.1))) - 2,
             min(self.onsets, 6.0) - 1,
         ]
+
+    @classmethod
+    def of(cls, scaled: Sequence[float]) -> Measures:
+        """Whose ``scaled`` these are, as far as they tell."""
+        level, centre, length, rises = scaled
+        return cls(level * STEP_DB + MIDDLE_DB, centre + 10, 2.0 ** (length + 2), rises + 1)
 
 
 def measure(samples: Samples, sample_rate: int) -> Measures:

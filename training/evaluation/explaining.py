@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
+from model.explanations import CLIPS, Side, Statement, read
 from model.types import Detail
 from training.captions.edits import noun
-from training.captions.explanations import CLIPS, Facts, Part, Side, Statement, read
+from training.captions.explanations import Facts, Part
 from training.captions.naming import Labels, says
 from training.captions.sounds import mentions
 from training.datasets.recording import read_samples

@@ -28,6 +28,7 @@ from model.decoders import BartDecoder, Gpt2Decoder
 from model.difference import Prefix
 from model.events import Events
 from model.levels import Levels
+from training.captions.edits import nouns
 from training.captions.wording import normalize_caption
 from training.datasets.adiff.read import read_answers
 from training.datasets.errors import DataError
@@ -183,6 +184,7 @@ class Explanations:
                     eos_token_id=words.eos_token_id,
                 ),
                 prompts=PromptsConfig(**prompts),
+                nouns=None if own.events is None else nouns(own.events.labels),
             )
         )
         weights = base.model.state_dict()

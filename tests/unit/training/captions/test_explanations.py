@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.explanations import Statement, read
 from training.captions.edits import every, noun
-from training.captions.explanations import Facts, Part, Statement, caption, explain, read
+from training.captions.explanations import Facts, Part, caption, explain
 
 TIERS = ("words", "sentence", "paragraph")
 
@@ -80,6 +81,7 @@ def test_the_three_tiers() -> None:
     ("text", "changed"),
     [
         ("the first has a cat", {}),
+        ("the first has a flurb", {}),
         ("both have a dog", {}),
         ("they have nothing in common", {}),
         ("in the first the rain is heard before the dog", {}),
@@ -115,14 +117,16 @@ def test_a_general_name_is_true_of_a_case_and_as_in_captions_a_case_of_it() -> N
 
 def test_an_article_does_not_matter_to_the_order() -> None:
     [said] = read("In the SECOND the insects are heard before the dog.")
-    assert said == Statement("before", "second", ("insects", "a dog"))
+    assert said == Statement("before", "second", ("the insects", "the dog"))
+    heard = facts(part("Insect", 0.0), part("Dog", 2.0))
+    assert said.holds(heard, heard)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "the first has a flurb", "the first is purple", "both are louder", "the first is loud",
-        "there is a dog", "the second lasts about ninety seconds", "both have",
+        "the first is purple", "both are about as much loud", "both are louder",
+        "the first is loud", "there is a dog", "the second lasts about ninety seconds", "both have",
     ],
 )  # fmt: skip
 def test_of_another_form_nothing_is_read(text: str) -> None:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.explanations import read
 from model.measures import MIDDLE_DB, SILENT_DB, STEP_DB
 from training.captions.edits import noun
-from training.captions.explanations import Facts, Part, read
+from training.captions.explanations import Facts, Part
 from training.samples.explained import PROMPTS, TOGETHER, Explained, Kept, answer
 
 BANDS, KINDS = 2, ("Dog", "Rain", "Siren", "Wind")
