@@ -13,12 +13,13 @@ from torch import Tensor
 
 from engine.changes import likely
 from engine.reading import Reader
-from engine.sounds import LEAST
 from model.explanations import ORDER_S, Clause, Known, Side, Statement, alike, most
 from model.explanations import clause as read_clause
 from model.measures import COUNT, Measures
 from model.types import Encoded
 
+HEARD = 0.05
+"""How likely a kind must be, where it is likeliest, to count as heard."""
 UNSURE = "nothing can be said for sure"
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 
@@ -44,7 +45,7 @@ class Heard:
 
     def has(self, sound: str) -> bool:
         """Whether one of the kinds that are called so is heard."""
-        return any(self._likely.get(label, 0.0) >= LEAST for label in self._called(sound))
+        return any(self._likely.get(label, 0.0) >= HEARD for label in self._called(sound))
 
     def in_order(self, one: str, other: str) -> bool:
         """Whether the one is heard before the other."""
@@ -60,7 +61,7 @@ class Heard:
 
     def _starts(self, sound: str) -> list[float]:
         """When the kinds that are called so are first half as likely as ever, in seconds."""
-        heard = [label for label in self._called(sound) if self._likely.get(label, 0.0) >= LEAST]
+        heard = [label for label in self._called(sound) if self._likely.get(label, 0.0) >= HEARD]
         lines = [self._events[:, self._places[label]] for label in heard]
         return [int((line >= line.max() / 2).int().argmax()) * self._frame_s for line in lines]
 

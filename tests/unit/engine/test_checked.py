@@ -31,7 +31,7 @@ def first() -> Heard:
 @pytest.fixture
 def second() -> Heard:
     """A siren, longer."""
-    return heard(Siren=(0.9, 0.0), Dog=(0.05, 0.0), seconds=5.5)
+    return heard(Siren=(0.9, 0.0), Dog=(0.04, 0.0), seconds=5.5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The time that explanations take, through HTTP."""
