@@ -24,6 +24,7 @@ COPY model model
 COPY service service
 COPY checkpoints/default checkpoints/default
 COPY checkpoints/changes checkpoints/changes
+COPY checkpoints/explain checkpoints/explain
 # Readable by the user below, whatever the modes here: a checkpoint's weights are written 0600.
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --target /app . \
     && cp -r checkpoints /app/ \

@@ -159,7 +159,7 @@ def _reproduce_adc(arguments: argparse.Namespace) -> None:
 
 def _reproduce_adiff(arguments: argparse.Namespace) -> None:
     from training.arguments import TEACHER
-    from training.experiments.explaining import reproduce
+    from training.experiments.explaining import reproduce, write
     from training.recipes.recipe import Data
 
     if {*arguments.tables} - {"adiff", "report"}:
@@ -175,7 +175,9 @@ def _reproduce_adiff(arguments: argparse.Namespace) -> None:
     )
     rate = arguments.learning_rate
     overrides = {} if rate is None else {"learning_rate": rate}
-    print(reproduce(data, arguments.output, arguments.seeds, overrides))
+    reproduce(data, arguments.output, arguments.seeds, overrides, arguments.part)
+    if "report" in arguments.tables:
+        print(write(arguments.output, arguments.docs and arguments.docs / "explanations.md"))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -20,8 +20,8 @@ from training.scenes.synthetic import SOUNDS, synthesize
 FILE = Path(__file__).with_name("golden.json")
 RATE = 16_000
 Files = dict[str, bytes]
-CHANGED = " <- "
-"""In the name of what is asked for in style ``changes``."""
+CHANGED, EXPLAINED = " <- ", " | "
+"""In the name of what is asked for in style ``changes``, and ``explain``."""
 
 
 def synthetic() -> dict[str, Files]:
@@ -62,6 +62,17 @@ def edited() -> dict[str, Files]:
     return found
 
 
+def explained() -> dict[str, Files]:
+    """Pairs of sounds made in code, of which the second is softer."""
+    names = sorted(SOUNDS)[::2]
+    clips = [synthesize(name, np.random.default_rng(9), RATE, 3.0) / 2 for name in names]
+    pairs = zip(names, clips, [*names[1:], names[0]], [*clips[1:], clips[0]], strict=True)
+    return {
+        f"{one}{EXPLAINED}{other}": {"input": _wav(first), "reference": _wav(second / 3)}
+        for one, first, other, second in pairs
+    }
+
+
 def recorded(esc50: Path) -> dict[str, Files]:
     """Sixteen captions and eight differences of ESC-50's fold 4, half of them not at 16 kHz."""
     with (esc50 / "meta" / "esc50.csv").open(newline="") as file:
@@ -76,14 +87,17 @@ def recorded(esc50: Path) -> dict[str, Files]:
 
 
 def ask(client: httpx.Client, name: str, files: Files) -> dict[str, Any]:
-    """Caption, score, and timeline or changes of one answer."""
+    """Caption, score, and timeline or changes of one answer; an explanation is a paragraph."""
     route = "/caption" if "file" in files else "/difference"
     parts = {field: (field, data) for field, data in files.items()}
-    changes = CHANGED in name
-    options = {"style": "changes"} if changes else {}
+    options = {}
+    if CHANGED in name:
+        options = {"style": "changes"}
+    elif EXPLAINED in name:
+        options = {"style": "explain", "detail": "paragraph"}
     answer = client.post(route, files=parts, data=options).raise_for_status().json()
-    wanted = ("caption", "score", "changes" if changes else "timeline")
-    return {key: answer[key] for key in wanted if key in answer}
+    more = {"changes": ["changes"], "explain": []}.get(options.get("style", ""), ["timeline"])
+    return {key: answer[key] for key in ("caption", "score", *more) if key in answer}
 
 
 def _wav(samples: np.ndarray) -> bytes:
@@ -92,6 +106,6 @@ def _wav(samples: np.ndarray) -> bytes:
 
 if __name__ == "__main__":
     with httpx.Client(base_url=sys.argv[1], timeout=60) as service:
-        inputs = synthetic() | edited() | recorded(Path(sys.argv[2]) / "ESC-50")
+        inputs = synthetic() | edited() | explained() | recorded(Path(sys.argv[2]) / "ESC-50")
         answers = {name: ask(service, name, files) for name, files in inputs.items()}
     FILE.write_text(json.dumps(answers, indent=1) + "\n")

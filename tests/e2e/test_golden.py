@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from engine.captioner import Captioner
+from model.types import Style
 from service.settings import BUNDLED
-from tests.e2e.golden import FILE, Files, ask, edited, recorded, synthetic
+from tests.e2e.golden import FILE, Files, ask, edited, explained, recorded, synthetic
 from tests.support.client import WAIT_S, eventually
 from tests.support.threaded import in_thread
 
@@ -23,7 +24,10 @@ RESAMPLED = ".ogg"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[httpx.Client]:
-    captioner = Captioner.from_dir(BUNDLED, "cpu", others={"changes": BUNDLED.with_name("changes")})
+    others: dict[Style, Path] = {
+        "changes": BUNDLED.with_name("changes"), "explain": BUNDLED.with_name("explain"),
+    }  # fmt: skip
+    captioner = Captioner.from_dir(BUNDLED, "cpu", others=others)
     with in_thread(captioner) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         client.timeout = httpx.Timeout(WAIT_S)
         eventually(lambda: client.get("/readyz").status_code == 200)
@@ -48,6 +52,10 @@ def test_sounds_made_in_code(service: httpx.Client) -> None:
 
 def test_what_has_changed(service: httpx.Client) -> None:
     compare(service, edited())
+
+
+def test_what_each_is_like(service: httpx.Client) -> None:
+    compare(service, explained())
 
 
 def test_recordings(service: httpx.Client, esc50_dir: Path) -> None:

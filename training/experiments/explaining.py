@@ -24,6 +24,7 @@ from training.captions.explanations import explain
 from training.captions.naming import apart
 from training.datasets.sounds import read as sounds
 from training.evaluation import coco, explaining
+from training.evaluation.card import between
 from training.evaluation.row import Answer, Case
 from training.fit import fit
 from training.losses import Explaining
@@ -36,6 +37,8 @@ from training.scenes import store
 from training.scenes.clips import Clips
 from training.scenes.store import Source
 
+BUDGET = {"clips": 6000, "language_steps": 300, "grounding_steps": 600, "tuning_steps": 300}
+"""Of a row: minutes of one core."""
 ROWS: dict[str, dict[str, Any]] = {
     "naive": {"cross_layers": 0, "separator": False, "position_share": 0.0, "tuning_steps": 0},
     "separator": {"cross_layers": 0, "position_share": 0.0, "tuning_steps": 0},
@@ -48,31 +51,37 @@ ROWS: dict[str, dict[str, Any]] = {
 TEST_FOLDS = (5,)
 CLIPS, PAIRS, BATCH, EXAMPLES = 400, 200, 50, 5
 OURS = {"sides": "named on its side", "swapped": "swapped", "true": "true", "turns": "turns"}
+MARKS = ("<!-- adiff -->", "<!-- /adiff -->")
 METRICS = ("BLEU4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SPIDEr")
 Pairs = Sequence[tuple[int, int]]
 
 
-def reproduce(data: Data, output: Path, seeds: int, overrides: Mapping[str, Any]) -> Path:
-    """Train and test each row with every seed; the report's path.
+def reproduce(
+    data: Data,
+    output: Path,
+    seeds: int,
+    overrides: Mapping[str, Any],
+    part: tuple[int, int] = (0, 1),
+) -> None:
+    """Train and test each row with every seed; ``part`` (n, m) does every m-th.
 
     ``overrides`` are settings that replace all rows' own. Raises as the recipe does.
     """
-    recipe = replace(Explanations(), **overrides)
+    recipe = replace(Explanations(), **{**BUDGET, **overrides})
+    todo = [(name, seed) for seed in range(seeds) for name in ROWS][part[0] :: part[1]]
+    results = {(name, seed): output / "results" / f"{name}-{seed}.json" for name, seed in todo}
+    if all(result.exists() for result in results.values()):
+        return
     sources = recipe.sources(data, output)
     heard = _kept_aside(data, output, sources)
-    for seed in range(seeds):
-        for name, changed in ROWS.items():
-            result = output / "results" / f"{name}-{seed}.json"
-            if result.exists():
-                continue
-            print(f"{name}, seed {seed}", flush=True)
-            row = replace(recipe, **changed)
-            found = _run(row, sources, heard, seed, output / "runs" / result.stem)
-            result.parent.mkdir(exist_ok=True)
-            result.write_text(
-                json.dumps({"row": name, "seed": seed, **asdict(row), "tiers": found})
-            )
-    return write(output)
+    for (name, seed), result in results.items():
+        if result.exists():
+            continue
+        print(f"{name}, seed {seed}", flush=True)
+        row = replace(recipe, **ROWS[name])
+        found = _run(row, sources, heard, seed, output / "runs" / result.stem)
+        result.parent.mkdir(exist_ok=True)
+        result.write_text(json.dumps({"row": name, "seed": seed, **asdict(row), "tiers": found}))
 
 
 def scores(plan: Plan, heard: Kept, detail: Detail, *, deaf: bool) -> dict[str, Any]:
@@ -100,15 +109,18 @@ def scores(plan: Plan, heard: Kept, detail: Detail, *, deaf: bool) -> dict[str, 
     }
 
 
-def write(study: Path) -> Path:
-    """Write ``explanations.md`` into the study's folder; its path."""
+def write(study: Path, page: Path | None = None) -> Path:
+    """Write ``explanations.md`` into the study's folder; its path.
+
+    With ``page`` its text goes there, too, between the marks of it.
+    """
     results: dict[str, list[dict[str, Any]]] = {}
     for path in sorted((study / "results").glob("*.json")):
         results.setdefault(path.stem.rpartition("-")[0], []).append(json.loads(path.read_text()))
+    columns = {**OURS, **{metric: metric for metric in METRICS}}
     lines = []
     for detail in get_args(Detail):
-        columns = {**OURS, **{metric: metric for metric in METRICS}}
-        lines += [f"### {detail}", "", f"| row | seeds | {' | '.join(columns.values())} |"]
+        lines += [f"*{detail}*", "", f"| row | seeds | {' | '.join(columns.values())} |"]
         lines.append("|---" * (len(columns) + 2) + "|")
         for name in (name for name in ROWS if name in results):
             found = [one["tiers"][detail] for one in results[name]]
@@ -116,7 +128,9 @@ def write(study: Path) -> Path:
             lines.append(f"| {name} | {len(found)} | {' | '.join(means)} |")
         lines.append("")
     report = study / "explanations.md"
-    report.write_text("\n".join(lines))
+    report.write_text("\n".join(lines).rstrip() + "\n")
+    if page is not None:
+        between(page, *MARKS, report.read_text().rstrip())
     return report
 
 

@@ -242,7 +242,7 @@ def test_serve_takes_options_over_variables_over_defaults(
     assert isinstance(captioner, Watched)
     assert (settings.port, settings.max_queue, settings.max_batch_size) == (4321, 5, 32)
     assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
-    others = {"changes": BUNDLED.with_name("changes")}
+    others = {style: BUNDLED.with_name(style) for style in ("changes", "explain")}
     assert loaded == [(BUNDLED, "cpu", "auto", "auto", None, others)]
 
 

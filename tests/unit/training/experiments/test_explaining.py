@@ -56,7 +56,10 @@ def test_each_row_is_trained_tested_and_reported(
     some = {name: explaining.ROWS[name] for name in ("naive", "tuned", "deaf")}
     monkeypatch.setattr(explaining, "ROWS", some)
     study = tmp_path / "study"
-    report = explaining.reproduce(data, study, 1, TINY)
+    explaining.reproduce(data, study, 1, TINY)
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- adiff -->\nold\n<!-- /adiff -->\nafter\n")
+    report = explaining.write(study, page)
     results = {path.stem: json.loads(path.read_text()) for path in (study / "results").iterdir()}
     assert sorted(results) == ["deaf-0", "naive-0", "tuned-0"]
     assert results["naive-0"]["cross_layers"] == 0
@@ -68,9 +71,14 @@ def test_each_row_is_trained_tested_and_reported(
             assert len(tier["examples"]) == 2
     lines = report.read_text().splitlines()
     assert sum(line.startswith("| tuned | 1 | ") for line in lines) == 3
-    assert [line for line in lines if line.startswith("### ")] == [
-        "### words", "### sentence", "### paragraph"
-    ]  # fmt: skip
+    assert [line for line in lines if line.startswith("*")] == [
+        "*words*",
+        "*sentence*",
+        "*paragraph*",
+    ]
+    assert page.read_text() == (
+        f"before\n<!-- adiff -->\n{report.read_text()}<!-- /adiff -->\nafter\n"
+    )
     written = (study / "results" / "naive-0.json").stat().st_mtime_ns
     explaining.reproduce(data, study, 1, TINY)
     assert (study / "results" / "naive-0.json").stat().st_mtime_ns == written
