@@ -12,7 +12,12 @@ const OPTIONS = { num_beams: 4, num_captions: 3, events: true };
 const MIB = 2 ** 20;
 
 // What the service takes; its own values come with `info`.
-const limits = { seconds: 60, megabytes: 25, longMegabytes: 4096, top: 8000, changes: false };
+/** What else is asked of two clips, in their order, where the service tells of it. */
+const FURTHER = [
+  { kicker: "What changed, from B to A", style: "changes" },
+  { kicker: "What each is like", style: "explain", detail: "paragraph" },
+];
+const limits = { seconds: 60, megabytes: 25, longMegabytes: 4096, top: 8000, styles: {} };
 const player = new Player();
 const stage = new Stage();
 const tracks = {
@@ -138,13 +143,20 @@ async function compare([a, b], how) {
     { letter: "A", kicker: "In A and not in B", said: answer },
     { letter: "B", kicker: "In B and not in A", said: answer.reverse },
   ], answer);
-  if (!limits.changes) return;
-  draw();
-  try {
-    stage.changed(await send("difference", { ...files, style: "changes" }, how));
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error; // else what each has is said, and stays
+  const quietly = { ...how, onSent: () => {} };
+  for (const { kicker, ...asked } of FURTHER.filter(({ style }) => style in limits.styles)) {
+    draw();
+    try {
+      stage.add(kicker, lettered(await send("difference", { ...files, ...asked }, quietly)));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error; // else what each has is said, and stays
+    }
   }
+}
+
+/** A caption that speaks of clips by their letters. */
+function lettered({ caption }) {
+  return caption.replaceAll("the first", "A").replaceAll("the second", "B");
 }
 
 function send(path, fields, how) {
@@ -217,7 +229,7 @@ try {
   limits.megabytes = theirs.max_upload_mb;
   limits.longMegabytes = theirs.max_timeline_mb;
   limits.top = sample_rate / 2;
-  limits.changes = "changes" in styles;
+  limits.styles = styles;
   $("#model").textContent = `${model.name} on ${device}`;
   $("#limits").textContent = `It takes up to ${limits.seconds} s of audio each, ${limits.megabytes} MiB in all; ` +
     `of longer recordings, up to ${theirs.max_timeline_seconds / 3600} h, it says what is heard when.`;

@@ -87,12 +87,11 @@ export class Stage {
     this.#status.textContent = statements.map(({ kicker, said }) => `${kicker}: ${said.caption}.`).join(" ");
   }
 
-  /** How one clip becomes the other, below what each has. */
-  changed({ caption }) {
-    $(".statements", this.#answer).after(el("div", { class: "both" },
-      el("h3", { class: "kicker" }, "What changed, from B to A"),
-      el("p", { class: "lead" }, caption)));
-    this.#status.textContent += ` What changed, from B to A: ${caption}.`;
+  /** What else is said of both clips, below what each has. */
+  add(kicker, text) {
+    $(".details", this.#answer).before(el("div", { class: "both" },
+      el("h3", { class: "kicker" }, kicker), el("p", { class: "lead" }, text)));
+    this.#status.textContent += ` ${kicker}: ${text.replace(/\.$/, "")}.`;
   }
 
   /** Why there is no answer; `retry` tries again, with a key if one is asked for. */

@@ -34,10 +34,10 @@ class Hearing(FakeCaptioner):
 
     sample_rate = RATE
 
-    def __init__(self, tells: bool = False, changes: bool = False) -> None:
+    def __init__(self, tells: bool = False, further: bool = False) -> None:
         super().__init__()
         self._tells = tells
-        if not changes:
+        if not further:
             self.styles = {"rest": (self.name, self.revision)}
 
     def prepare(
@@ -64,10 +64,10 @@ class Hearing(FakeCaptioner):
 
 @contextmanager
 def hearing(
-    tells: bool = False, changes: bool = False, **settings: Any
+    tells: bool = False, further: bool = False, **settings: Any
 ) -> Iterator[tuple[Hearing, str]]:
     """A service in a thread: its pipeline, and its address."""
-    pipeline = Hearing(tells, changes)
+    pipeline = Hearing(tells, further)
     with in_thread(pipeline, **{"cache_mb": 0, **settings}) as port:
         yield pipeline, f"http://127.0.0.1:{port}"
 

@@ -96,14 +96,20 @@ def position(page: Page, letter: str) -> float:
     return float(lane(page, letter).get_attribute("aria-valuenow") or "nan")
 
 
-def test_what_changed_is_said_below_where_the_service_tells_of_it(browser: Browser) -> None:
-    with hearing(changes=True) as (_, address), visit(browser, address) as page:
+def test_what_else_the_service_tells_of_two_clips_is_said_below(browser: Browser) -> None:
+    with hearing(further=True) as (_, address), visit(browser, address) as page:
         choose(page, "A", 2)
         choose(page, "B", 1)
         said(page, "sound 2 without 1", "sound 1 without 2")
-        expect(page.locator(".both")).to_have_text("What changed, from B to Aa dog is added")
-        expect(page.get_by_role("status")).to_contain_text(
-            "What changed, from B to A: a dog is added."
+        expect(page.locator(".both")).to_have_text(
+            [
+                "What changed, from B to Aa dog is added",
+                "What each is likeparagraph: A has 2, B has 1",
+            ]
+        )
+        expect(page.get_by_role("status")).to_have_text(
+            "In A and not in B: sound 2 without 1. In B and not in A: sound 1 without 2. What "
+            "changed, from B to A: a dog is added. What each is like: paragraph: A has 2, B has 1."
         )
 
 
