@@ -1,4 +1,4 @@
-"""Explanations are held against what is heard and measured; what that does not bear out is unsaid.
+"""Explanations are held against what is heard and measured, put right, or left unsaid.
 
 Shapes: T frames, K kinds of sound.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.changes import likely
 from engine.reading import Reader
-from model.explanations import ORDER_S, Clause, Known, Side, Statement, alike, most
+from model.explanations import ORDER_S, Clause, Known, Side, Statement, alike, most, put_right
 from model.explanations import clause as read_clause
 from model.measures import COUNT, Measures
 from model.types import Encoded
@@ -92,7 +92,7 @@ def reading(reader: Reader | None, known: tuple[Known, Known] | None) -> Reader 
 def checked(explanation: str, first: Known, second: Known, *, ended: bool = True) -> str:
     """What of it is so, and is not said twice; of one that has not ``ended``, whole clauses alone.
 
-    Where nothing is left of one that has ended, what is measured is said by rule.
+    Of what is measured that which is so is said instead; and by rule, where else nothing is left.
     """
     pieces = re.split(r"[.,]", " ".join(explanation.lower().split()))
     whole = pieces if ended else pieces[:-1]
@@ -111,7 +111,10 @@ def checked(explanation: str, first: Known, second: Known, *, ended: bool = True
             said.sounds[statement.side].add(statement.what[0])
         return True
 
-    kept = [left for piece in whole if (left := read_clause(piece.strip()).only(holds))]
+    def right(statement: Statement) -> Clause | None:
+        return put_right(statement, first.measures, second.measures)
+
+    kept = [left for piece in whole for left in read_clause(piece.strip()).only(holds, right)]
     if not kept and ended:
         return _measured(first.measures, second.measures)
     return _joined(kept, paragraph="." in explanation, ended=ended)

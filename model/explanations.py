@@ -9,7 +9,7 @@ second" the reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -134,17 +134,29 @@ class Clause:
         """In words again."""
         return " ".join([self.head, AND.join(item.text for item in self.items)]).strip()
 
-    def only(self, holds: Callable[[Statement], bool]) -> Clause | None:
-        """Of it what ``holds``, of "much louder" the louder if no more does; None if nothing."""
-        items = [kept for item in self.items if (kept := _kept(item, holds))]
-        return Clause(self.head, tuple(items)) if items else None
+    def only(
+        self, holds: Callable[[Statement], bool], right: Callable[[Statement], Clause | None]
+    ) -> list[Clause]:
+        """Of it what ``holds``; of the rest what ``right`` says instead, a clause each.
+
+        Of "much louder" the louder stays if no more does.
+        """
+        told = [item.statement and _kept(item, item.statement, holds) for item in self.items]
+        kept = tuple(item for item in told if item)
+        instead = [
+            other
+            for item, own in zip(self.items, told, strict=True)
+            if item.statement and not own and (other := right(item.statement))
+            if all(each.statement and holds(each.statement) for each in other.items)
+        ]
+        return [Clause(self.head, kept), *instead] if kept else instead
 
 
-def _kept(item: Item, holds: Callable[[Statement], bool]) -> Item | None:
-    if item.statement is None or holds(item.statement):
-        return None if item.statement is None else item
-    weaker = replace(item.statement, much=False)
-    if item.statement.much and holds(weaker):
+def _kept(item: Item, statement: Statement, holds: Callable[[Statement], bool]) -> Item | None:
+    if holds(statement):
+        return item
+    weaker = replace(statement, much=False)
+    if statement.much and holds(weaker):
         return Item(item.text.removeprefix("much "), weaker)
     return None
 
@@ -205,12 +217,14 @@ def _side(found: str | None) -> Side:
 # -- what is measured, by rule ----------------------------------------------------------------
 
 
-def most(first: Measures, second: Measures, count: int) -> list[str]:
+def most(
+    first: Measures, second: Measures, count: int, of: Sequence[Property] = PROPERTIES
+) -> list[str]:
     """Clauses of the clearest differences, so many at most, in the order of ``PROPERTIES``."""
-    apart = {each.more: each.apart(first, second) / each.clear for each in PROPERTIES}
+    apart = {each.more: each.apart(first, second) / each.clear for each in of}
     clear = sorted((more for more in apart if abs(apart[more]) > 1), key=lambda m: -abs(apart[m]))
     told: dict[Side, list[str]] = {}
-    for known in PROPERTIES:
+    for known in of:
         if known.more in clear[:count]:
             much = abs(apart[known.more]) * known.clear > known.much
             side = CLIPS[apart[known.more] < 0]
@@ -218,7 +232,27 @@ def most(first: Measures, second: Measures, count: int) -> list[str]:
     return [f"the {side} is {AND.join(told[side])}" for side in CLIPS if side in told]
 
 
-def alike(first: Measures, second: Measures) -> str:
+def alike(first: Measures, second: Measures, of: Sequence[Property] = PROPERTIES) -> str:
     """A clause of the properties in which they do not differ; empty if there are none."""
-    same = [each.alike for each in PROPERTIES if abs(each.apart(first, second)) <= each.equal]
+    same = [each.alike for each in of if abs(each.apart(first, second)) <= each.equal]
     return f"both are about as {AND.join(same)}" if same else ""
+
+
+def lasting(side: Side, clip: Measures) -> str:
+    """A clause of how long it lasts; empty if there is no word for it."""
+    seconds = round(clip.seconds)
+    if seconds >= len(NUMBERS):
+        return ""
+    return f"the {side} lasts about {NUMBERS[seconds]} second{'' if seconds == 1 else 's'}"
+
+
+def put_right(said: Statement, first: Measures, second: Measures) -> Clause | None:
+    """What is so instead, if it is of what is measured, and if it is clear."""
+    if said.kind == "lasts":
+        text = lasting(said.side, first if said.side == "first" else second)
+    elif said.kind in ("more", "alike"):
+        known = (_KIN[said.what[0]],)
+        text = "".join(most(first, second, 1, known)) or alike(first, second, known)
+    else:
+        return None
+    return clause(text) if text else None

@@ -15,12 +15,12 @@ from model.explanations import (
     AND,
     CLIPS,
     NOTHING_SHARED,
-    NUMBERS,
     ORDER_S,
     PROPERTIES,
     Known,
     Side,
     alike,
+    lasting,
     most,
 )
 from model.measures import Measures
@@ -120,9 +120,8 @@ def _own(first: Facts, second: Facts) -> Iterator[str]:
 
 def _portrait(clip: Facts, side: Side) -> Iterator[str]:
     yield caption(clip, side)
-    if round(clip.seconds) < len(NUMBERS):
-        unit = "second" if round(clip.seconds) == 1 else "seconds"
-        yield f"the {side} lasts about {NUMBERS[round(clip.seconds)]} {unit}"
+    if length := lasting(side, clip.measures):
+        yield length
     for one, other in zip(clip.sounds, clip.sounds[1:], strict=False):
         if other.start_s - one.start_s >= ORDER_S and one.noun.text != other.noun.text:
             verb = "are" if one.noun.plural else "is"

@@ -45,16 +45,19 @@ def second() -> Heard:
         ("the first has a dog and a dog, the first has a dog", "the first has a dog"),
         ("the first has a flurb, the first has rain", "the first has rain"),
         ("the first has rain, the first is much louder and longer", "the first has rain, the "
-         "first is louder"),
+         "first is louder, the second is longer"),
+        ("both are about as loud and bright", "both are about as bright, the first is louder"),
+        ("the second is louder, the first is louder", "the first is louder"),
+        ("the first is brighter. the second is brighter.", "both are about as bright."),
         ("the first has a dog. the first lasts about four seconds. in the first the dog is heard "
          "before the rain. they have nothing in common. the second is longer.", None),
         ("the first has a dog. the first lasts about nine seconds. in the first the rain is heard "
-         "before the dog. both are about as bright.", "the first has a dog. both are about as "
-         "bright."),
+         "before the dog. both are about as bright.", "the first has a dog. the first lasts about "
+         "four seconds. both are about as bright."),
         ("the first has rain. and so on", "the first has rain."),
     ],
 )  # fmt: skip
-def test_what_is_not_borne_out_or_said_again_is_left_out(
+def test_what_is_not_so_is_put_right_where_it_is_measured_or_left_out(
     first: Heard, second: Heard, said: str, left: str | None
 ) -> None:
     found = checked(said, first, second)
@@ -74,7 +77,9 @@ def test_where_nothing_is_left_what_is_measured_is_said(first: Heard) -> None:
     assert checked("", first, first) == "both are about as loud and bright and long and busy"
     one = Heard(torch.zeros(2, 5), Measures(-20, 10.0, 2.0, 1.0), LABELS, NOUNS, FRAME_S)
     other = Heard(torch.zeros(2, 5), Measures(-22, 10.3, 2.3, 1.3), LABELS, NOUNS, FRAME_S)
-    assert checked("the first has a dog", one, other) == UNSURE
+    assert checked("the first has a dog, the second is louder", one, other) == UNSURE
+    long = Heard(torch.zeros(2, 5), Measures(-22, 10.3, 99.0, 1.3), LABELS, NOUNS, FRAME_S)
+    assert checked("the second lasts about nine seconds.", one, long) == "the second is much longer"
 
 
 def test_a_reader_reads_whole_clauses_that_are_so(first: Heard, second: Heard) -> None:
