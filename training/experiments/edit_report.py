@@ -20,6 +20,8 @@ Result = dict[str, Any]
 Value = Callable[[Result], float | None]
 SHOWN = ("BLEU4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SPIDEr")
 PLOTTED = ("plain", "cac", "cac-late-1")
+IMAGE = "attention.png"
+SEEN = "Attention of the decoder to both clips, frame by frame; grey: what the edit changes"
 START, END = "<!-- adc -->", "<!-- /adc -->"
 LATE = [f"cac-late-{weight}" for weight in ("0.5", "1", "2")]
 EARLY = [name.replace("late", "early") for name in LATE]
@@ -67,11 +69,11 @@ def write(study: Path, page: Path | None = None) -> Path:
             *_claims(results),
         ]
     )  # fmt: skip
-    _plot(study, results)
     report = study / "report.md"
-    report.write_text(text + "\n")
+    report.write_text(f"{text}{_drawn(study / IMAGE, results)}\n")
     if page is not None:
-        between(page, START, END, text)
+        image = page.parent / "images" / f"changes-{IMAGE}"
+        between(page, START, END, text + _drawn(image, results, "images/"))
     return report
 
 
@@ -93,7 +95,7 @@ def _of(*path: str) -> Value:
     return value
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def _interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean, and half the width of its 95% interval (Student's t); nan of one value."""
     if len(values) < 2:
         return fmean(values), math.nan
@@ -133,11 +135,12 @@ def _by_seed(results: dict[str, list[Result]], names: Sequence[str]) -> dict[int
     return {seed: float(np.mean([one[seed] for one in found])) for seed in seeds}
 
 
-def _plot(study: Path, results: dict[str, list[Result]]) -> None:
-    """``attention.png``: attention over both clips' frames, on those that the edit changes."""
+def _drawn(image: Path, results: dict[str, list[Result]], folder: str = "") -> str:
+    """A link to ``image``, drawn: attention to both clips' frames, and those that are changed."""
     rows = [name for name in PLOTTED if results.get(name)]
     if not rows:
-        return
+        return ""
+    image.parent.mkdir(exist_ok=True)
     mpl.use("Agg")
     from matplotlib import pyplot
 
@@ -157,13 +160,6 @@ def _plot(study: Path, results: dict[str, list[Result]]) -> None:
             axes.set_title(f"{clip}: {one['told']}", fontsize=8)
     all_axes[0][0].legend(fontsize=7)
     figure.supxlabel("encoder frame", fontsize=8)
-    figure.savefig(study / "attention.png", dpi=110)
+    figure.savefig(image, dpi=110)
     pyplot.close(figure)
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95% interval (Student's t); nan of one value."""
-    if len(values) < 2:
-        return fmean(values), math.nan
-    half = t.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return fmean(values), float(half)
+    return f"\n\n![{SEEN}]({folder}{image.name})"
