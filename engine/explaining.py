@@ -102,8 +102,8 @@ def checked(explanation: str, first: Known, second: Known, *, ended: bool = True
         if statement in said.statements:
             return False
         if statement.kind == "shares nothing":
-            sounds = said.sounds
-            return not (sounds["both"] or sounds["first"] & sounds["second"])
+            one, other = said.sounds["first"], said.sounds["second"]
+            return bool(one and other) and not (said.sounds["both"] or one & other)
         if not statement.holds(first, second):
             return False
         said.statements.add(statement)

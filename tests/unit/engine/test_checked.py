@@ -71,6 +71,8 @@ def test_nothing_in_common_is_held_against_what_was_said(first: Heard) -> None:
     assert checked(said, first, first) == "the first has a dog. the second has a dog."
     both = "both have a dog. they have nothing in common."
     assert checked(both, first, first) == "both have a dog."
+    unsaid = "the first has a dog. the second has a siren. they have nothing in common."
+    assert checked(unsaid, first, first) == "the first has a dog."
 
 
 def test_where_nothing_is_left_what_is_measured_is_said(first: Heard) -> None:
