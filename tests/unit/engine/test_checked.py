@@ -50,7 +50,8 @@ def second() -> Heard:
         ("the second is louder, the first is louder", "the first is louder"),
         ("the first is brighter. the second is brighter.", "both are about as bright."),
         ("the first has a dog. the first lasts about four seconds. in the first the dog is heard "
-         "before the rain. they have nothing in common. the second is longer.", None),
+         "before the rain. the second has a siren. they have nothing in common. the second is "
+         "longer.", None),
         ("the first has a dog. the first lasts about nine seconds. in the first the rain is heard "
          "before the dog. both are about as bright.", "the first has a dog. the first lasts about "
          "four seconds. both are about as bright."),
