@@ -114,6 +114,9 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     if "adiff" in arguments.tables:
         _reproduce_adiff(arguments)
         return
+    if "edtc" in arguments.tables:
+        _reproduce_edtc(arguments)
+        return
     from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
     from training.experiments.reproduce import Data, prepare, reproduce
@@ -176,6 +179,25 @@ def _reproduce_adiff(arguments: argparse.Namespace) -> None:
     rate = arguments.learning_rate
     overrides = {} if rate is None else {"learning_rate": rate}
     print(reproduce(data, arguments.output, arguments.seeds, overrides))
+
+
+def _reproduce_edtc(arguments: argparse.Namespace) -> None:
+    from model.published import yamnet
+    from training.experiments import fusing, fusing_report
+    from training.experiments.esc_scenes import Roots
+    from training.recipes.edtc import BASE
+
+    if {*arguments.tables} - {"edtc", "report"}:
+        sys.exit("edtc is a study of its own: give it a command and a folder of its own")
+    fusing.reproduce(
+        roots=Roots(arguments.esc50, arguments.sounds, arguments.clotho, arguments.audiocaps),
+        parts={"mobilenet": BASE, "efficientat": arguments.encoder, "yamnet": yamnet.installed()},
+        output=arguments.output,
+        seeds=arguments.seeds,
+        part=arguments.part,
+    )
+    if "report" in arguments.tables:
+        print(fusing_report.write(arguments.output, arguments.docs))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

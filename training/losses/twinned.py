@@ -9,6 +9,7 @@ Shapes: B clips, T encoder frames, D features, L tokens.
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,14 @@ class Twinned(nn.Module):
         if text.width != adapter.width:
             raise ValueError(f"text is {text.width} wide, TRANSLATOR {adapter.width}")
         self.captioner = captioner
-        self.adapter = adapter
         self.twin = deepcopy(adapter.translator)
         self.text = text.requires_grad_(False)
         self.scale = nn.Parameter(torch.tensor(CLIP_SCALE))  # the paper prints raw dot products
+
+    @property
+    def adapter(self) -> EdtcAdapter:
+        """The captioner's, which holds its weights: to load them they have one name."""
+        return cast(EdtcAdapter, self.captioner.adapter)
 
     def train(self, mode: bool = True) -> Twinned:
         """Training mode for all but the encoders."""
@@ -64,7 +69,7 @@ class Twinned(nn.Module):
         """What the encoder takes, [B, S], references [R, S], captions [B, L] -> loss and parts.
 
         Only clips without a reference are matched with their captions: of the others, the caption
-        is of a part.
+        is of a part. In evaluation the loss is that of captioning: what a captioner is chosen by.
         """
         captioner = self.captioner
         heard, whole = self.adapter.adapt(captioner.encoder(inputs, lengths))
@@ -78,7 +83,8 @@ class Twinned(nn.Module):
         if int(alone.sum()) > 1:
             read = self.twin(self.text.frames(tokens[alone], self.adapter.window))[1]
             matching = info_nce(whole[alone], read, (-self.scale).exp())
-        return {"loss": captioning + matching, "captioning": captioning, "matching": matching}
+        loss = captioning + matching if self.training else captioning
+        return {"loss": loss, "captioning": captioning, "matching": matching}
 
     @torch.no_grad()
     def merge(self, beta: float = BETA) -> None:

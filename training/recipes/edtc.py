@@ -38,6 +38,7 @@ from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_toke
 from training.datasets.clotho import read as clotho
 from training.datasets.errors import DataError
 from training.fit import Budget, Stage
+from training.losses.twinned import SMOOTHING
 from training.recipes.hearing import SEARCH, VOCAB_SIZE, Hearing, HearingSources, canvases_of
 from training.recipes.recipe import Data, Plan
 from training.samples.collate import Sample
@@ -47,6 +48,8 @@ from training.samples.rendered import Rendered
 
 BASE = Path("checkpoints/default")
 TRANSLATOR = TranslatorConfig(encoder_layers=2, decoder_layers=1)
+LEARNS = r"^(twin|scale|captioner\.(?!encoder\.))"
+"""What is trainable of a loss on captions."""
 _CYCLE = 0.2
 """Of the budget: four of the paper's twenty epochs."""
 
@@ -132,7 +135,7 @@ class Edtc:
         text = losses.TextEncoder(
             vocab_size=len(tokenizer), width=self.width, layers=2, heads=self.heads
         )
-        learns = losses.Twinned(deaf, text) if self.twin else losses.Captioning(deaf)
+        learns = losses.Twinned(deaf, text) if self.twin else losses.Captioning(deaf, SMOOTHING)
 
         def budget(steps: int, rate: float) -> Budget:
             return Budget(steps, self.batch_size, rate, min(200, steps // 10), 0.01,
@@ -142,7 +145,7 @@ class Edtc:
             "captions",
             Heard(self._scenes(sources, tokenizer, model, seed), model.encoder, visits=self.visits),
             learns,
-            r"^(twin|scale|captioner\.(?!encoder\.))",
+            LEARNS,
             budget(self.caption_steps, self.learning_rate),
             after_step=learns.merge if isinstance(learns, losses.Twinned) else None,
             schedule=cycles,

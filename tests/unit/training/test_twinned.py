@@ -57,6 +57,8 @@ def test_both_copies_learn_and_the_text_encoder_does_not(
     twinned: Twinned, batch: dict[str, Tensor]
 ) -> None:
     found = twinned.eval()(**batch)
+    torch.testing.assert_close(found["loss"], found["captioning"])
+    found = twinned.train()(**batch)
     torch.testing.assert_close(found["loss"], found["captioning"] + found["matching"])
     found["matching"].backward()
     assert all(parameter.grad is not None for parameter in twinned.twin.encoder.parameters())
