@@ -45,6 +45,7 @@ def _train(arguments: argparse.Namespace) -> None:
         teacher=arguments.teacher,
         start=arguments.start,
         adiff=arguments.adiff,
+        instructor=arguments.instructor,
         folds=arguments.folds,
     )
     train(

