@@ -150,7 +150,7 @@ PartConfig = Annotated[
 
 
 class EnsembleConfig(Strict):
-    """Several encoders side by side, on one grid of frames; the defaults are EDTC's, as published."""
+    """Several encoders side by side, on one grid of frames; the defaults are EDTC's."""
 
     name: Literal["ensemble"] = "ensemble"
     parts: tuple[PartConfig, ...] = (panns(), HtsatConfig(pooled=False), ConvNextConfig())

@@ -62,9 +62,9 @@ BEST = "best"
 WINDOW, FRAME_S = 32, 0.32
 VOCABULARY = 2000
 WIDTH, HEADS, FFN = 128, 4, 512
-FUSER = 2
+FUSER = 1
 TRANSLATOR = TranslatorConfig(encoder_layers=2, decoder_layers=1)
-STEPS, BATCH, RATE = 600, 32, 2e-3
+STEPS, BATCH, RATE = 450, 32, 2e-3
 TEXT_STEPS = 400
 CHECKS = 5
 """How often the loss of validation is told."""
@@ -283,6 +283,6 @@ def _read_captions(
     fit(Stage("text", Pairs(told, tokenizer, seed=0), Pairing(text), "", budget), folder)
     shutil.rmtree(folder)
     half = path.with_suffix(f".{os.getpid()}")
-    save_model(text, half)
+    save_model(text, str(half))
     half.rename(path)
     return text

@@ -53,7 +53,7 @@ Result = dict[str, Any]
 
 
 def write(study: Path, docs: Path | None = None) -> Path:
-    """Write ``fused.json``, ``report.md`` and the curves into the study's folder; the report's path.
+    """Write ``fused.json``, ``report.md`` and curves into the study's folder; the report's path.
 
     With ``docs`` its ``fused.json``, ``fused.md`` and ``images`` are made new, too.
     """

@@ -12,6 +12,6 @@ from training.losses.reading import Pairing, TextEncoder
 from training.losses.twinned import Twinned
 
 __all__ = [
-    "Captioning", "Differing", "Disentangling", "Explaining", "Hearing", "Instructor", "Pairing", "Rest",
-    "Speaking", "Telling", "TextEncoder", "Twinned",
+    "Captioning", "Differing", "Disentangling", "Explaining", "Hearing", "Instructor", "Pairing",
+    "Rest", "Speaking", "Telling", "TextEncoder", "Twinned",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ INSTRUCTION = "Represent the audio caption:"
 
 
 class Instructor(nn.Module):
-    """A T5 encoder: of a caption behind the instruction, a state of each of the caption's pieces."""
+    """A T5 encoder: a state of each piece of a caption, which stands behind the instruction."""
 
     def __init__(self, folder: Path, captions: PreTrainedTokenizerFast) -> None:
         """``folder`` as it is published (hkunlp/instructor-base); ``captions`` is the captioner's.

@@ -18,7 +18,7 @@ from training.datasets.errors import DataError
 from training.losses import Instructor, Twinned
 from training.losses.instructor import INSTRUCTION
 
-WORDS = [*INSTRUCTION.split(), *"a dog barks rain falls loudly".split()]
+WORDS = [*INSTRUCTION.split(), *["a", "dog", "barks", "rain", "falls", "loudly"]]
 
 
 @pytest.fixture
