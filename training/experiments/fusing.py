@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -247,12 +248,14 @@ def _prepared(roots: Roots, parts: Mapping[str, Path], output: Path) -> Study:
     texts = [text for clip in clips["train"] for text in clip.captions]
     tokenizer = train_tokenizer(texts, VOCABULARY)
 
+    @cache
+    def ensemble() -> Ensemble:
+        heard = [encoders.read(parts[name], OpenVino()) for name in ALL]
+        return Ensemble(parts=heard, frame_s=FRAME_S).eval()
+
     def renderer(split: str) -> features.Renderer:
-        ensemble = Ensemble(
-            parts=[encoders.read(parts[name], OpenVino()) for name in ALL], frame_s=FRAME_S
-        ).eval()
-        nothing = SoundBank([], sample_rate=ensemble.sample_rate)  # nothing is mixed in
-        return features.Renderer(scenes, clips[split], nothing, ensemble, 0)
+        nothing = SoundBank([], sample_rate=ensemble().sample_rate)  # nothing is mixed in
+        return features.Renderer(scenes, clips[split], nothing, ensemble(), 0)
 
     sources = {}
     for split in SPLITS:
