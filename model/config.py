@@ -137,17 +137,23 @@ class ConvNextConfig(Strict):
         return self
 
 
+def panns() -> Cnn14Config:
+    """The published CNN14: at 32 kHz, and without a last pooling, so that a frame is 0.32 s."""
+    front_end = ConvNextConfig().front_end.model_copy(update={"mels": 64})
+    return Cnn14Config(front_end=front_end, pools=((2, 2),) * 5 + ((1, 1),))
+
+
 PartConfig = Annotated[
-    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig | ByolAConfig,
+    Cnn14Config | ConvNextConfig | MobileNetConfig | EfficientAtConfig | HtsatConfig | ByolAConfig,
     Field(discriminator="name"),
 ]
 
 
 class EnsembleConfig(Strict):
-    """Several encoders side by side, on one grid of frames."""
+    """Several encoders side by side, on one grid of frames; the defaults are EDTC's."""
 
     name: Literal["ensemble"] = "ensemble"
-    parts: tuple[PartConfig, ...] = (Cnn14Config(), ConvNextConfig())
+    parts: tuple[PartConfig, ...] = (panns(), HtsatConfig(pooled=False), ConvNextConfig())
     frame_s: float = Field(0.32, gt=0)
     """Seconds per frame: 32 of them are ten seconds."""
 
@@ -197,7 +203,7 @@ class EdtcAdapterConfig(Strict):
     """FUSER and TRANSLATOR; without both, one linear layer over all streams."""
 
     name: Literal["edtc"] = "edtc"
-    streams: tuple[int, ...] = (2048, 768)
+    streams: tuple[int, ...] = (2048, 768, 768)
     """Widths of the encoder's parts."""
     window: int = 32
     """Frames that are adapted together."""

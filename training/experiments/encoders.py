@@ -5,7 +5,7 @@ Shapes: B clips, S samples, T frames, M mel bands, D features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from model.captioner import CaptionerModel
 from model.checkpoint import load_encoder
 from model.config import CaptionerConfig, hearing
 from model.contracts import Compilable, Compile, Encoder
+from model.encoders import mobilenet
 from model.encoders.efficientat import (
     FRAME,
     MELS,
@@ -26,12 +27,13 @@ from model.encoders.efficientat import (
     KaldiLogMel,
 )
 from model.encoders.level import level
-from model.published import efficientat
+from model.encoders.parts import InParts
+from model.published import efficientat, yamnet
 from model.types import Encoded
 from training.captions.ontology import EVENTS
 
-TAGGER = ".pt"
-"""How the file of EfficientAT's weights ends; a checkpoint is a folder."""
+TAGGER, YAMNET = ".pt", ".zip"
+"""How the files of EfficientAT's and YAMNet's weights end; a checkpoint is a folder."""
 
 
 class WholeClips(nn.Module):
@@ -89,6 +91,50 @@ class _Frames(nn.Module):
         return self.network.frames(log_mel)
 
 
+class Yamnet(nn.Module):
+    """YAMNet as published: a frame is what it makes of 0.96 s, of which the next begins 0.48 s on.
+
+    The last half of a patch is not heard if it is not whole.
+    """
+
+    sample_rate = mobilenet.SAMPLE_RATE
+    frame_s = mobilenet.PATCH * mobilenet.HOP / mobilenet.SAMPLE_RATE / 2
+    min_samples = mobilenet.WINDOW + (mobilenet.PATCH - 1) * mobilenet.HOP
+    precise: tuple[str, ...] = ()
+    width = mobilenet.CHANNELS[-1]
+
+    def __init__(self, trunk: Mapping[str, Tensor]) -> None:
+        """``trunk`` are the weights of a ``mobilenet.Trunk``."""
+        super().__init__()
+        self.front_end = mobilenet.MagnitudeLogMel()
+        self.trunk: nn.Module = mobilenet.Trunk()
+        self.trunk.load_state_dict(trunk)
+
+    def fold_norms(self) -> None:
+        """Nothing is folded."""
+
+    def compile_with(self, compile: Compile) -> None:  # noqa: A002
+        """The convolutions."""
+        example = torch.zeros(2, mobilenet.PATCH, mobilenet.MELS)
+        self.trunk = InParts(self.trunk, compile, example)
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
+        """[B, S], ``lengths`` [B] all S -> [B, T, D].
+
+        Raises ValueError if a clip is shorter than the others.
+        """
+        if bool((lengths != samples.shape[1]).any()):
+            raise ValueError("clips that are encoded together must be of one length")
+        log_mel = self.front_end(samples)
+        patches = log_mel.unfold(1, mobilenet.PATCH, mobilenet.PATCH // 2).transpose(2, 3)
+        frames = self.trunk(patches.flatten(0, 1)).mean(dim=1).unflatten(0, patches.shape[:2])
+        return Encoded(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
+
+    def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """Waveforms [S] of any lengths -> frames [T, D] of each."""
+        return [self(clip[None], torch.tensor([len(clip)])).frames[0] for clip in clips]
+
+
 def config(path: Path) -> CaptionerConfig:
     """Of a checkpoint directory; a stage of training and a tagger have that of ``hearing``."""
     if (path / "config.json").exists():
@@ -97,7 +143,9 @@ def config(path: Path) -> CaptionerConfig:
 
 
 def read(path: Path, compile: Compile | None) -> Encoder:  # noqa: A002
-    """The encoder of a checkpoint, of a stage's folder in a run, or of EfficientAT's file.
+    """The encoder of a checkpoint, of a stage's folder in a run, or of a published file.
+
+    EfficientAT's or YAMNet's, as their suffix tells.
 
     Raises:
         CheckpointError: it holds none.
@@ -105,6 +153,8 @@ def read(path: Path, compile: Compile | None) -> Encoder:  # noqa: A002
     encoder: Encoder
     if path.suffix == TAGGER:
         encoder = WholeClips(efficientat.read_network(path))
+    elif path.suffix == YAMNET:
+        encoder = Yamnet(yamnet.read_trunk(path))
     else:
         encoder = CaptionerModel(config(path)).encoder
         load_encoder(encoder, path)

@@ -44,7 +44,7 @@ def _row(own: Sequence[Result], by_row: Mapping[str, Sequence[Result]]) -> dict[
         "settings": first["settings"],
         "steps": first["steps"],
         "cpu_s": round(fmean(one["cpu_s"] for one in own)),
-        "losses": _thinned(first["losses"]),
+        "losses": thinned(first["losses"]),
         "validation": [
             [step, round(fmean(one["validation"][n][1] for one in own), 4)]
             for n, (step, _) in enumerate(first["validation"])
@@ -99,7 +99,7 @@ def _mean(found: Sequence[Any]) -> Any:
     return round(fmean(found), 4)
 
 
-def _thinned(curve: Sequence[Any]) -> list[Any]:
+def thinned(curve: Sequence[Any]) -> list[Any]:
     """Means of as many neighbours as leave ``CURVE`` points."""
     size = max(1, len(curve) // CURVE)
     cut = [curve[n : n + size] for n in range(0, len(curve) - size + 1, size)]

@@ -119,7 +119,9 @@ class _Captions:
         ]
         batch = {name: each.to(self._model.device) for name, each in collate(samples).items()}
         clips = self._model.encode(batch["inputs"], batch["lengths"])
-        references = self._model.encode(batch["references"], batch["reference_lengths"])
+        references = self._model.encode_references(
+            batch["references"], batch["reference_lengths"], clips
+        )
         compared = self._model.compare(clips, references, batch["reference_of"])
         if compared.kept is not None:
             for timeline, mask in zip(compared.kept.cpu(), compared.mask.cpu(), strict=True):

@@ -7,10 +7,11 @@ from training.losses.captioning import Captioning, Telling
 from training.losses.disentangling import Disentangling
 from training.losses.distillation import Differing, Hearing, Rest
 from training.losses.explaining import Explaining, Speaking
+from training.losses.instructor import Instructor
 from training.losses.reading import Pairing, TextEncoder
 from training.losses.twinned import Twinned
 
 __all__ = [
-    "Captioning", "Differing", "Disentangling", "Explaining", "Hearing", "Pairing", "Rest",
-    "Speaking", "Telling", "TextEncoder", "Twinned",
+    "Captioning", "Differing", "Disentangling", "Explaining", "Hearing", "Instructor", "Pairing",
+    "Rest", "Speaking", "Telling", "TextEncoder", "Twinned",
 ]  # fmt: skip

@@ -23,9 +23,11 @@ class Captioning(nn.Module):
     statistics are those of pretraining, so that inputs and references are normalized alike.
     """
 
-    def __init__(self, captioner: CaptionerModel) -> None:
+    def __init__(self, captioner: CaptionerModel, smoothing: float = 0.0) -> None:
+        """``smoothing`` is the share of a token's probability that all tokens get."""
         super().__init__()
         self.captioner = captioner
+        self.smoothing = smoothing
 
     def train(self, mode: bool = True) -> Captioning:
         """Training mode for all but the encoder."""
@@ -49,7 +51,7 @@ class Captioning(nn.Module):
         logits = self.captioner(
             inputs, lengths, tokens, references, reference_lengths, reference_of
         )
-        return {"loss": per_token(logits, tokens, self.captioner.decoder)}
+        return {"loss": per_token(logits, tokens, self.captioner.decoder, self.smoothing)}
 
 
 class Telling(nn.Module):

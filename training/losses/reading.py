@@ -1,7 +1,7 @@
 """What captions mean, as a small transformer that learnt to pair those of one clip.
 
-EDTC reads captions through INSTRUCTOR, frozen; this one stands in for it where it cannot be had: it
-is trained here, in minutes, on captions alone.
+EDTC reads captions through INSTRUCTOR (``losses.instructor``); this one stands in for it where it
+cannot be had: it is trained here, in minutes, on captions alone.
 
 Shapes: B captions, L tokens, D features.
 """
@@ -48,8 +48,12 @@ class TextEncoder(nn.Module):
 
     def frames(self, tokens: Tensor, count: int) -> Tensor:
         """[B, L] -> [B, count, D]: cut, or filled up with zeros."""
-        states = self(tokens)[:, :count]
-        return F.pad(states, (0, 0, 0, count - states.shape[1]))
+        return fitted(self(tokens), count)
+
+
+def fitted(states: Tensor, count: int) -> Tensor:
+    """[B, L, D] -> [B, count, D]: cut, or filled up with zeros."""
+    return F.pad(states[:, :count], (0, 0, 0, max(0, count - states.shape[1])))
 
 
 class Pairing(nn.Module):

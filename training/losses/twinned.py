@@ -9,6 +9,7 @@ Shapes: B clips, T encoder frames, D features, L tokens.
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from model.adapters import EdtcAdapter
 from model.captioner import CaptionerModel
 from training.losses.captioning import per_token
 from training.losses.disentangling import info_nce
+from training.losses.instructor import Instructor
 from training.losses.reading import CLIP_SCALE, TextEncoder
 
 BETA = 0.95
@@ -27,23 +29,27 @@ SMOOTHING = 0.1
 class Twinned(nn.Module):
     """Cross-entropy of the caption, and of which caption of the batch is a clip's (CLIP's loss)."""
 
-    def __init__(self, captioner: CaptionerModel, text: TextEncoder) -> None:
-        """Text has the adapter's width.
+    def __init__(self, captioner: CaptionerModel, text: TextEncoder | Instructor) -> None:
+        """Text of another width than TRANSLATOR's is brought to it by a layer that learns.
 
         Raises:
-            ValueError: it has not, or the adapter has no TRANSLATOR.
+            ValueError: the adapter has no TRANSLATOR.
         """
         super().__init__()
         adapter = captioner.adapter
         if not isinstance(adapter, EdtcAdapter) or adapter.translator is None:
             raise ValueError("a twin needs an adapter with a TRANSLATOR")
-        if text.width != adapter.width:
-            raise ValueError(f"text is {text.width} wide, TRANSLATOR {adapter.width}")
         self.captioner = captioner
-        self.adapter = adapter
         self.twin = deepcopy(adapter.translator)
         self.text = text.requires_grad_(False)
+        same = text.width == adapter.width
+        self.project = nn.Identity() if same else nn.Linear(text.width, adapter.width)
         self.scale = nn.Parameter(torch.tensor(CLIP_SCALE))  # the paper prints raw dot products
+
+    @property
+    def adapter(self) -> EdtcAdapter:
+        """The captioner's, which holds its weights: to load them they have one name."""
+        return cast(EdtcAdapter, self.captioner.adapter)
 
     def train(self, mode: bool = True) -> Twinned:
         """Training mode for all but the encoders."""
@@ -64,7 +70,7 @@ class Twinned(nn.Module):
         """What the encoder takes, [B, S], references [R, S], captions [B, L] -> loss and parts.
 
         Only clips without a reference are matched with their captions: of the others, the caption
-        is of a part.
+        is of a part. In evaluation the loss is that of captioning: what a captioner is chosen by.
         """
         captioner = self.captioner
         heard, whole = self.adapter.adapt(captioner.encoder(inputs, lengths))
@@ -76,9 +82,10 @@ class Twinned(nn.Module):
         alone[reference_of] = False
         matching = captioning.new_zeros(())
         if int(alone.sum()) > 1:
-            read = self.twin(self.text.frames(tokens[alone], self.adapter.window))[1]
-            matching = info_nce(whole[alone], read, (-self.scale).exp())
-        return {"loss": captioning + matching, "captioning": captioning, "matching": matching}
+            read = self.project(self.text.frames(tokens[alone], self.adapter.window))
+            matching = info_nce(whole[alone], self.twin(read)[1], (-self.scale).exp())
+        loss = captioning + matching if self.training else captioning
+        return {"loss": loss, "captioning": captioning, "matching": matching}
 
     @torch.no_grad()
     def merge(self, beta: float = BETA) -> None:

@@ -2,8 +2,9 @@
 
 The paper's three encoders are published and frozen; here they are the bundled checkpoint's and the
 teacher's network, on captions that people wrote, rendered from recordings (``samples.rendered``),
-with references: so the checkpoint answers both routes. With frozen encoders that are heard once,
-the paper's SpecAugment has no place.
+with references: so the checkpoint answers both routes. A scene is heard once and learned from
+several times, so SpecAugment is on the encoders' frames (``samples.masked``): on their log-mels it
+would take a pass of each encoder at every visit.
 """
 
 from __future__ import annotations
@@ -38,15 +39,19 @@ from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_toke
 from training.datasets.clotho import read as clotho
 from training.datasets.errors import DataError
 from training.fit import Budget, Stage
+from training.losses.twinned import SMOOTHING
 from training.recipes.hearing import SEARCH, VOCAB_SIZE, Hearing, HearingSources, canvases_of
 from training.recipes.recipe import Data, Plan
 from training.samples.collate import Sample
 from training.samples.differences import Differences
 from training.samples.frames import Heard, without_encoder
+from training.samples.masked import Masked
 from training.samples.rendered import Rendered
 
 BASE = Path("checkpoints/default")
 TRANSLATOR = TranslatorConfig(encoder_layers=2, decoder_layers=1)
+LEARNS = r"^(twin|project|scale|captioner\.(?!encoder\.))"
+"""What is trainable of a loss on captions."""
 _CYCLE = 0.2
 """Of the budget: four of the paper's twenty epochs."""
 
@@ -59,6 +64,8 @@ class EdtcSources:
     captions: Sequence[tuple[str, ...]]
     """Of each clip what several people wrote."""
     base: CaptionerModel
+    instructor: Path | None
+    """Where INSTRUCTOR lies; None: a text encoder is trained."""
 
 
 class Pairs(Dataset[Sample]):
@@ -108,7 +115,7 @@ class Edtc:
     workers: int = 1
 
     def sources(self, data: Data, run_dir: Path) -> EdtcSources:
-        """Those of the recipe ``hearing``; a checkpoint's encoder; and clips' captions.
+        """Those of the recipe ``hearing``; a checkpoint's encoder; clips' captions; INSTRUCTOR.
 
         Raises:
             DataError: there are no recordings, or no clips with several captions.
@@ -118,7 +125,7 @@ class Edtc:
             raise DataError("a text encoder learns from several captions of a clip: name Clotho's")
         told = [clip.captions for clip in clotho.read_captions(data.clotho, "development")]
         base = checkpoint.load(data.start or BASE, torch.float32).model
-        return EdtcSources(Hearing().sources(data, run_dir), told, base)
+        return EdtcSources(Hearing().sources(data, run_dir), told, base, data.instructor)
 
     def plan(self, sources: EdtcSources, seed: int) -> Plan:
         """The model and its stages."""
@@ -129,30 +136,39 @@ class Edtc:
         torch.manual_seed(seed)
         model = self._model(sources, len(tokenizer))
         deaf = without_encoder(model)
-        text = losses.TextEncoder(
-            vocab_size=len(tokenizer), width=self.width, layers=2, heads=self.heads
-        )
-        learns = losses.Twinned(deaf, text) if self.twin else losses.Captioning(deaf)
-
-        def budget(steps: int, rate: float) -> Budget:
-            return Budget(steps, self.batch_size, rate, min(200, steps // 10), 0.01,
-                          self.save_steps, self.workers, seed)  # fmt: skip
-
+        text, stages = self._reader(sources, tokenizer, seed)
+        learns = losses.Twinned(deaf, text) if self.twin else losses.Captioning(deaf, SMOOTHING)
+        scenes = self._scenes(sources, tokenizer, model, seed)
         captions = Stage(
             "captions",
-            Heard(self._scenes(sources, tokenizer, model, seed), model.encoder, visits=self.visits),
+            Masked(Heard(scenes, model.encoder, visits=self.visits), seed=seed),
             learns,
-            r"^(twin|scale|captioner\.(?!encoder\.))",
-            budget(self.caption_steps, self.learning_rate),
+            LEARNS,
+            self._budget(self.caption_steps, seed),
             after_step=learns.merge if isinstance(learns, losses.Twinned) else None,
             schedule=cycles,
         )
+        stages = [*stages, captions] if self.twin else [captions]
+        return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS, **SEARCH), stages)
+
+    def _reader(
+        self, sources: EdtcSources, tokenizer: PreTrainedTokenizerFast, seed: int
+    ) -> tuple[losses.TextEncoder | losses.Instructor, list[Stage]]:
+        """What twins read captions through, and the stage that it learns in."""
+        if sources.instructor:
+            return losses.Instructor(sources.instructor, tokenizer), []
+        text = losses.TextEncoder(
+            vocab_size=len(tokenizer), width=self.width, layers=2, heads=self.heads
+        )
         reading = Stage(
             "text", Pairs(sources.captions, tokenizer, seed=seed), losses.Pairing(text), "",
-            budget(self.text_steps, self.learning_rate),
+            self._budget(self.text_steps, seed),
         )  # fmt: skip
-        stages = [reading, captions] if self.twin else [captions]
-        return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS, **SEARCH), stages)
+        return text, [reading]
+
+    def _budget(self, steps: int, seed: int) -> Budget:
+        return Budget(steps, self.batch_size, self.learning_rate, min(200, steps // 10), 0.01,
+                      self.save_steps, self.workers, seed)  # fmt: skip
 
     def _model(self, sources: EdtcSources, vocab_size: int) -> CaptionerModel:
         base = sources.base

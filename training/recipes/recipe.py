@@ -33,6 +33,8 @@ class Data:
     """An encoder to start from, as ``import-encoder`` writes it; None takes the recipe's own."""
     adiff: Path | None = None
     """ADIFF's published answers."""
+    instructor: Path | None = None
+    """INSTRUCTOR's weights and tokenizer."""
     folds: Sequence[int] | None = None
     """Of ESC-50, to train on; None takes the recipe's own."""
 

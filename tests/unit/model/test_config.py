@@ -12,9 +12,12 @@ from pydantic import ValidationError
 from model import config as configs
 from model.adapters import ADAPTERS
 from model.config import (
+    BartDecoderConfig,
     CaptionerConfig,
     Cnn14Config,
+    EdtcAdapterConfig,
     EfficientAtConfig,
+    EnsembleConfig,
     EventsConfig,
     Gpt2DecoderConfig,
     HtsatConfig,
@@ -41,6 +44,11 @@ CONFIGS = {
     "subtraction": CaptionerConfig(difference=SubtractionConfig()),
     "mobilenet": CaptionerConfig(
         encoder=MobileNetConfig(), adapter=NoAdapterConfig(), events=EventsConfig(labels=("Dog",))
+    ),
+    "edtc": CaptionerConfig(
+        encoder=EnsembleConfig(),
+        adapter=EdtcAdapterConfig(),
+        decoder=BartDecoderConfig(encoder_layers=6),
     ),
     "efficientat": CaptionerConfig(encoder=EfficientAtConfig(), adapter=NoAdapterConfig()),
     "adiff": CaptionerConfig(

@@ -17,6 +17,7 @@ from model.config import (
     ConvNextConfig,
     EdtcAdapterConfig,
     EnsembleConfig,
+    HtsatConfig,
     LogMelConfig,
 )
 from model.encoders import Ensemble
@@ -25,6 +26,7 @@ FRONT_END = LogMelConfig(sample_rate=16_000, window=400, hop=160, n_fft=512, mel
 CONFIG = EnsembleConfig(
     parts=(
         Cnn14Config(front_end=FRONT_END, widths=(4, 6), pools=((4, 2), (4, 2)), dropout=0.0),
+        HtsatConfig(width=4, depths=(1, 2), heads=(1, 2), pooled=False),
         ConvNextConfig(widths=(4, 4, 6, 8), depths=(1, 1, 1, 1)),
     )
 )
@@ -34,7 +36,7 @@ LENGTHS = (32_000, 9000, 41_717)
 @pytest.fixture(scope="module")
 def encoder() -> Ensemble:
     torch.manual_seed(0)
-    config = CaptionerConfig(encoder=CONFIG, adapter=EdtcAdapterConfig(streams=(6, 8)))
+    config = CaptionerConfig(encoder=CONFIG, adapter=EdtcAdapterConfig(streams=(6, 8, 8)))
     built = build(config).encoder
     assert isinstance(built, Ensemble)
     return built.eval()
@@ -46,13 +48,17 @@ def clips() -> list[Tensor]:
     return [0.1 * torch.randn(length, generator=generator) for length in LENGTHS]
 
 
-def test_each_part_hears_at_its_own_rate(encoder: Ensemble, clips: list[Tensor]) -> None:
-    assert (encoder.sample_rate, encoder.width) == (32_000, 14)
-    [frames] = encoder.encode(clips[:1])
-    assert frames.shape == (math.ceil(1.0 / 0.32), 14)
-    small, large = encoder.parts
-    for part, rate, own in ((small, 16_000, frames[:, :6]), (large, 32_000, frames[:, 6:])):
-        [heard] = part.encode([resample(clips[0], 32_000, rate)])
+@pytest.mark.parametrize("seconds", [1, 12])
+def test_each_part_hears_at_its_own_rate(encoder: Ensemble, seconds: int) -> None:
+    """Also beyond the ten seconds of HTSAT, which then hears windows."""
+    assert (encoder.sample_rate, encoder.width) == (32_000, 22)
+    clip = 0.1 * torch.randn(seconds * 32_000, generator=torch.Generator().manual_seed(1))
+    [frames] = encoder.encode([clip])
+    assert frames.shape == (math.ceil(seconds / 0.32), 22)
+    for part, rate, own in zip(
+        encoder.parts, (16_000, 32_000, 32_000), frames.split([6, 8, 8], dim=1), strict=True
+    ):
+        [heard] = part.encode([resample(clip, 32_000, rate)])
         stretched = F.interpolate(heard.t()[None], len(own), mode="linear")[0].t()
         torch.testing.assert_close(own, stretched)
 
@@ -74,12 +80,12 @@ def test_padding_and_neighbours_change_nothing(encoder: Ensemble, clips: list[Te
 def test_the_shortest_clip_that_all_can_hear(encoder: Ensemble) -> None:
     assert encoder.min_samples > 1
     [frames] = encoder.encode([torch.randn(encoder.min_samples)])
-    assert frames.shape == (1, 14)
+    assert frames.shape == (1, 22)
     assert frames.isfinite().all()
 
 
 def test_what_stays_precise(encoder: Ensemble) -> None:
     kept = [name for name, _ in encoder.named_parameters() if name.startswith(encoder.precise)]
-    assert {name.split(".")[1] for name in kept} == {"0", "1"}
+    assert {name.split(".")[1] for name in kept} == {"0", "1", "2"}
     assert all("norm" in name or "bn0" in name for name in kept)
-    assert "parts.1.stages.0.0.norm.weight" not in kept
+    assert "parts.2.stages.0.0.norm.weight" not in kept

@@ -12,9 +12,10 @@ from model import checkpoint
 from model.captioner import CaptionerModel
 from model.encoders.efficientat import FRAME, EfficientAtNetwork
 from model.encoders.level import level
+from model.encoders.mobilenet import Trunk
 from model.runtimes.openvino import OpenVino
 from training.experiments import encoders
-from training.experiments.encoders import WholeClips
+from training.experiments.encoders import WholeClips, Yamnet
 
 
 @pytest.fixture
@@ -48,6 +49,23 @@ def test_clips_of_one_length_do_not_know_of_each_other(whole: WholeClips) -> Non
     assert both.frames.shape[1] == 5  # the last of part of it
     with pytest.raises(ValueError, match="one length"):
         whole(samples, torch.tensor([len(samples[0]), 1000]))
+
+
+@torch.no_grad()
+def test_yamnet_hears_patches_that_overlap_by_half() -> None:
+    torch.manual_seed(0)
+    trunk = Trunk().eval()
+    yamnet = Yamnet(trunk.state_dict()).eval()
+    samples = 0.1 * torch.randn(2, 10_240 * 16)
+    found = yamnet(samples, torch.full((2,), samples.shape[1]))
+    assert found.frames.shape == (2, 20, 1024)
+    assert (found.mask.all(), yamnet.frame_s) == (True, 0.48)
+    log_mel = yamnet.front_end(samples)[:, 3 * 48 : 3 * 48 + 96]
+    torch.testing.assert_close(found.frames[:, 3], trunk(log_mel).mean(dim=1))
+    [shortest] = yamnet.encode([samples[0, : yamnet.min_samples]])
+    assert len(shortest) == 1
+    with pytest.raises(ValueError, match="one length"):
+        yamnet(samples, torch.tensor([samples.shape[1], 16_000]))
 
 
 def test_a_file_of_weights_and_a_checkpoint_are_read(

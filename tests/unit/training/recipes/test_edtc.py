@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,9 @@ from model import checkpoint
 from model.audio import decode
 from model.captioner import CaptionerModel
 from model.checkpoint import WEIGHTS, baseline_search
+from tests.support.client import WAIT_S, eventually
 from tests.support.networks import tagger
+from tests.support.process import listening
 from training.datasets.errors import DataError
 from training.evaluation.files import wav
 from training.recipes.recipe import Data
@@ -58,8 +61,9 @@ def test_a_run_teaches_all_but_the_encoders_and_is_served(data: Data, tmp_path: 
     assert any(name.startswith("adapter.translator.decoder.0.source.") for name in found)
     assert any(name.startswith("decoder.bart.model.encoder.layers.0.") for name in found)
 
-    export(run, tmp_path / "exported", "float32")
-    captioner = Captioner.from_dir(tmp_path / "exported", "cpu")
+    exported = tmp_path / "exported"
+    export(run, exported, "float32")
+    captioner = Captioner.from_dir(exported, "cpu")
     rng = np.random.default_rng(1)
     sounds = [0.1 * rng.standard_normal(length).astype(np.float32) for length in (16_000, 32_000)]
     clips = [captioner.prepare(wav(sound, 16_000), decode=decode) for sound in sounds]
@@ -69,6 +73,19 @@ def test_a_run_teaches_all_but_the_encoders_and_is_served(data: Data, tmp_path: 
     ]
     [rest] = captioner.difference([(clips[1], clips[0])])
     assert rest.timeline is not None
+
+    files = [wav(sound, 16_000) for sound in sounds]
+    with (
+        listening(["cli", "serve", "--model", str(exported)]) as (_, address, _log),
+        httpx.Client(base_url=address, timeout=WAIT_S) as service,
+    ):
+        eventually(lambda: service.get("/readyz").status_code == 200)
+        told = service.post("/caption", files={"file": files[0]}).raise_for_status().json()
+        assert told["caption"] == single[0].best.text
+        both = {"input": files[1], "reference": files[0]}
+        left = service.post("/difference", files=both).raise_for_status().json()
+        assert left["caption"] == rest.best.text
+        assert len(left["timeline"]) == len(rest.timeline)
 
 
 def test_without_captions_of_clips_it_does_not_begin(data: Data, tmp_path: Path) -> None:

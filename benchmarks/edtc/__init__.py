@@ -1,0 +1,1 @@
+"""What EDTC's parts take."""

@@ -1,0 +1,291 @@
+"""``python -m training reproduce edtc``: the rows of EDTC's ablation (Tan et al. 2024, Table 2).
+
+The paper's three encoders are published and frozen. Three that are at hand stand in for them, on
+the plain clips of ESC Scenes 2: the bundled checkpoint's, EfficientAT's, and YAMNet. Everything
+lies in one folder and is done once: scenes, frames, and a result per row and seed; a study that was
+stopped goes on where it was.
+
+Shapes: B clips, T frames, D features.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from model.adapters import EdtcAdapter
+from model.captioner import CaptionerModel
+from model.checkpoint import baseline_search
+from model.config import (
+    BartDecoderConfig,
+    CaptionerConfig,
+    EdtcAdapterConfig,
+    MaskingConfig,
+    TranslatorConfig,
+)
+from model.contracts import Parts
+from model.decoders import BartDecoder
+from model.difference import DIFFERENCES
+from model.encoders import Ensemble
+from model.runtimes.openvino import OpenVino
+from model.types import Encoded
+from training.captions.tokenizer import MAX_TOKENS, train_tokenizer
+from training.experiments import encoders, esc_scenes
+from training.experiments.esc_scenes import SPLITS, Roots
+from training.experiments.testing import plain
+from training.fit import Budget, Stage, best, fit, load_weights, logged
+from training.losses import Captioning, Pairing, TextEncoder, Twinned
+from training.losses.twinned import SMOOTHING
+from training.recipes.adl import KeptSources
+from training.recipes.edtc import LEARNS, Pairs, cycles
+from training.recipes.recipe import Plan
+from training.samples import features
+from training.samples.frames import FrameSamples, KeptFrames
+from training.scenes.bank import SoundBank
+
+WIDTHS = {"mobilenet": 384, "efficientat": 384, "yamnet": 1024}
+"""Of the encoders' frames, in the order in which they lie side by side."""
+ALL = tuple(WIDTHS)
+BEST = "best"
+"""The encoder that, alone and with the first seed, had the lowest loss on validation."""
+WINDOW, FRAME_S = 32, 0.32
+VOCABULARY = 2000
+WIDTH, HEADS, FFN = 128, 4, 512
+FUSER = 1
+TRANSLATOR = TranslatorConfig(encoder_layers=2, decoder_layers=1)
+STEPS, BATCH, RATE = 450, 32, 2e-3
+TEXT_STEPS = 400
+CHECKS = 5
+"""How often the loss of validation is told."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row has of its own."""
+
+    parts: tuple[str, ...] = ALL
+    """Encoders, the same one possibly several times."""
+    fuser: bool = False
+    """Else their frames are joined by a linear map."""
+    translator: bool = False
+    twin: bool = False
+
+
+ROWS = {
+    **{name: Row((name,)) for name in ALL},
+    "concat": Row(),
+    "fuser": Row(fuser=True),
+    "best-fuser": Row((BEST,) * 3, fuser=True),
+    "fuser-translator": Row(fuser=True, translator=True),
+    "best-translator": Row((BEST,), translator=True),
+    "best-twin": Row((BEST,), translator=True, twin=True),
+    "fuser-twin": Row(fuser=True, translator=True, twin=True),
+}
+"""The paper's nine, in which HTSAT is the best encoder; ``concat`` is the control that it lacks."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all runs have in common."""
+
+    output: Path
+    sources: Mapping[str, KeptSources]
+    """By split."""
+    text: TextEncoder
+
+
+def reproduce(
+    *,
+    roots: Roots,
+    parts: Mapping[str, Path],
+    output: Path,
+    seeds: int,
+    part: tuple[int, int] = (0, 1),
+) -> None:
+    """Train and test every row with every seed; ``part`` (n, m) does every m-th.
+
+    ``parts`` are the files or folders of the encoders (``encoders.read``), by name.
+
+    Raises:
+        CheckpointError: one of them cannot be read.
+    """
+    todo = [(name, seed) for seed in range(seeds) for name in ROWS][part[0] :: part[1]]
+    if all(_result(output, name, seed).exists() for name, seed in todo):
+        return
+    study = _prepared(roots, parts, output)
+    for name, seed in todo:
+        _done(study, name, seed)
+
+
+def _done(study: Study, name: str, seed: int) -> dict[str, Any]:
+    """A row's result, of a run where there is none yet."""
+    path = _result(study.output, name, seed)
+    if not path.exists():
+        row = ROWS[name]
+        if BEST in row.parts:
+            row = replace(row, parts=(_best(study),) * len(row.parts))
+        print(f"{name}, seed {seed}", flush=True)
+        found = _run(row, seed, study, study.output / "runs" / path.stem)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"row": name, "seed": seed, **asdict(row), **found}))
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
+
+
+def _result(output: Path, name: str, seed: int) -> Path:
+    return output / "results" / f"{name}-{seed}.json"
+
+
+def _best(study: Study) -> str:
+    lowest = {name: min(loss for _, loss in _done(study, name, 0)["validation"]) for name in ALL}
+    return min(lowest, key=lowest.__getitem__)
+
+
+def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
+    """Learn; test the weights that validated best."""
+    began = time.process_time()
+    train, validation = study.sources["train"], study.sources["validation"]
+    torch.manual_seed(seed)
+    model = captioner(row, len(train.tokenizer))
+    loss = Twinned(model, study.text) if row.twin else Captioning(model, SMOOTHING)
+    checked = STEPS // CHECKS
+    stage = Stage(
+        "captions",
+        _samples(train, seed),
+        loss,
+        LEARNS,
+        Budget(STEPS, BATCH, RATE, weight_decay=0.01, save_steps=checked, workers=0, seed=seed),
+        _samples(validation, 0),
+        after_step=loss.merge if isinstance(loss, Twinned) else None,
+        schedule=cycles,
+    )
+    last = fit(stage, folder)
+    learnt_s = round(time.process_time() - began)
+    chosen = best(last)
+    load_weights(loss, chosen)
+    curves = {
+        name: [(step, round(value, 4)) for step, value in logged(last, key)]
+        for name, key in (("losses", "loss"), ("validation", "eval_loss"))
+    }
+    shutil.rmtree(folder)
+    search = baseline_search(max_length=MAX_TOKENS)
+    scores = plain(Plan(model, train.tokenizer, search, [stage]), study.sources["test"])
+    return {
+        "steps": STEPS,
+        "step": int(chosen.name.rpartition("-")[2]),
+        "learnt_s": learnt_s,
+        "parameters": sum(each.numel() for each in model.parameters()),
+        **curves,
+        **scores,
+    }
+
+
+def _samples(sources: KeptSources, seed: int) -> FrameSamples:
+    return FrameSamples(
+        sources.clips, sources.features, sources.tokenizer,
+        condition=None, reference_share=0, mixgen_share=0, seed=seed,
+    )  # fmt: skip
+
+
+class Streams(KeptFrames):
+    """Some of the encoders that were kept, the same one possibly several times."""
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        super().__init__()
+        ends = dict(zip(WIDTHS, torch.tensor([*WIDTHS.values()]).cumsum(0).tolist(), strict=True))
+        self.slices = [slice(ends[name] - WIDTHS[name], ends[name]) for name in parts]
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Encoded:
+        """[B, T, D of all], zero beyond ``lengths`` [B] -> [B, T, D of these]."""
+        return super().forward(torch.cat([frames[..., each] for each in self.slices], 2), lengths)
+
+
+def captioner(row: Row, vocabulary: int) -> CaptionerModel:
+    """Small, on the frames of the row's encoders."""
+    streams = tuple(WIDTHS[name] for name in row.parts)
+    adapter = EdtcAdapterConfig(
+        streams=streams,
+        window=WINDOW,
+        heads=HEADS,
+        fuser_layers=FUSER if row.fuser else None,
+        translator=TRANSLATOR if row.translator else None,
+    )
+    decoder = BartDecoderConfig(
+        vocab_size=vocabulary, width=WIDTH, layers=2, encoder_layers=1, heads=HEADS, ffn=FFN,
+        max_positions=128,
+    )  # fmt: skip
+    block = MaskingConfig()
+    parts = Parts(
+        Streams(row.parts),  # type: ignore[arg-type]
+        EdtcAdapter(inputs=sum(streams), width=WIDTH, **adapter.keywords()),
+        DIFFERENCES[block.name](width=WIDTH),
+        BartDecoder(**decoder.keywords()),
+    )
+    return CaptionerModel(
+        CaptionerConfig(adapter=adapter, difference=block, decoder=decoder), parts
+    )
+
+
+# -- what all runs have in common -------------------------------------------------------------
+
+
+def _prepared(roots: Roots, parts: Mapping[str, Path], output: Path) -> Study:
+    scenes = output / "scenes"
+    esc_scenes.build(roots, scenes)
+    clips = {split: esc_scenes.read(scenes, split) for split in SPLITS}
+    texts = [text for clip in clips["train"] for text in clip.captions]
+    tokenizer = train_tokenizer(texts, VOCABULARY)
+
+    @cache
+    def ensemble() -> Ensemble:
+        heard = [encoders.read(parts[name], OpenVino()) for name in ALL]
+        return Ensemble(parts=heard, frame_s=FRAME_S).eval()
+
+    def renderer(split: str) -> features.Renderer:
+        nothing = SoundBank([], sample_rate=ensemble().sample_rate)  # nothing is mixed in
+        return features.Renderer(scenes, clips[split], nothing, ensemble(), 0)
+
+    sources = {}
+    for split in SPLITS:
+        kept = features.keep(
+            output / "features" / split,
+            lambda split=split: renderer(split),  # type: ignore[misc]
+            [],
+            variants=0,
+            joined=False,
+        )
+        sources[split] = KeptSources(clips[split], kept, tokenizer, CaptionerConfig())
+    told = [clip.captions for clip in clips["train"] if len(set(clip.captions)) > 1]
+    return Study(output, sources, _read_captions(told, tokenizer, output))
+
+
+def _read_captions(
+    told: Sequence[tuple[str, ...]], tokenizer: PreTrainedTokenizerFast, output: Path
+) -> TextEncoder:
+    """The text encoder that twins hear captions through; it learns of the training clips'."""
+    torch.manual_seed(0)
+    text = TextEncoder(vocab_size=len(tokenizer), width=WIDTH, layers=2, heads=HEADS)
+    path = output / "text.safetensors"
+    if path.exists():
+        load_model(text, path)
+        return text
+    budget = Budget(TEXT_STEPS, BATCH, 1e-3, TEXT_STEPS // 10, 0.01, TEXT_STEPS, workers=0)
+    folder = output / "runs" / f"text-{os.getpid()}"
+    fit(Stage("text", Pairs(told, tokenizer, seed=0), Pairing(text), "", budget), folder)
+    shutil.rmtree(folder)
+    half = path.with_suffix(f".{os.getpid()}")
+    save_model(text, str(half))
+    half.rename(path)
+    return text
