@@ -6,9 +6,8 @@ Source: ``adiff_base.ckpt``, also called ``adiff_base.pth``: a flat state dict.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from model import checkpoint
 from model.captioner import CaptionerModel
@@ -22,10 +21,11 @@ from model.config import (
     PromptsConfig,
 )
 from model.errors import CheckpointError
-from model.published import htsat
+from model.published import htsat, tokenizers
 from model.published.state_dict import fill, read_state_dict
 
 TOKENIZER = "openai-community/gpt2"
+FILES = "vocab.json, merges.txt, tokenizer.json, tokenizer_config.json"
 PROMPTS = {
     "words": "explain the difference in few words",
     "sentence": "explain the difference in a sentence",
@@ -133,19 +133,7 @@ def load_tokenizer(path: Path | None) -> PreTrainedTokenizerFast:
     Raises:
         CheckpointError: it cannot be had, or is another one.
     """
-    advice = (
-        f"download the files of {TOKENIZER} (vocab.json, merges.txt, tokenizer.json, "
-        "tokenizer_config.json) on a machine that can, and name their folder with --tokenizer"
-    )
-    if path is not None and not path.is_dir():
-        raise CheckpointError(f"{path} is no folder: {advice}")
-    try:
-        tokenizer = cast(
-            PreTrainedTokenizerFast,
-            AutoTokenizer.from_pretrained(path or TOKENIZER, local_files_only=path is not None),
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"no tokenizer from {path or TOKENIZER}: {advice}") from error
+    tokenizer, advice = tokenizers.load_tokenizer(path, TOKENIZER, FILES)
     config = Gpt2DecoderConfig()
     ends = tokenizer(" <|endoftext|>", add_special_tokens=False)["input_ids"]
     if len(tokenizer) != config.vocab_size or ends != [config.eos_token_id, config.pad_token_id]:

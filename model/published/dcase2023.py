@@ -7,18 +7,19 @@ task 6A's captioner (``dcase_baseline_pre_trained.bin``, 7688773).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import BartDecoderConfig, CaptionerConfig, Cnn14Config, SubtractionConfig
 from model.encoders import Cnn14
 from model.errors import CheckpointError
+from model.published import tokenizers
 from model.published.state_dict import fill, read_state_dict
 
 TOKENIZER = "facebook/bart-base"
+FILES = "config.json, vocab.json, merges.txt, tokenizer.json, tokenizer_config.json"
 
 ENCODER = {
     "bn0": "norm",
@@ -112,19 +113,7 @@ def load_tokenizer(path: Path | None, config: BartDecoderConfig) -> PreTrainedTo
     Raises:
         CheckpointError: it cannot be had, or it does not fit the decoder's vocabulary.
     """
-    advice = (
-        f"download the files of {TOKENIZER} (config.json, vocab.json, merges.txt, tokenizer.json, "
-        "tokenizer_config.json) on a machine that can, and name their folder with --tokenizer"
-    )
-    if path is not None and not path.is_dir():
-        raise CheckpointError(f"{path} is no folder: {advice}")
-    try:
-        tokenizer = cast(
-            PreTrainedTokenizerFast,
-            AutoTokenizer.from_pretrained(path or TOKENIZER, local_files_only=path is not None),
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"no tokenizer from {path or TOKENIZER}: {advice}") from error
+    tokenizer, advice = tokenizers.load_tokenizer(path, TOKENIZER, FILES)
     found = (
         len(tokenizer),
         tokenizer.bos_token_id,
