@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.changes import OPERATIONS
 from model.changes import OPPOSITES
-from training.captions.edits import EVERYTHING, Noun, sentence
+from training.captions.edits import EVERYTHING, Edit, Noun, sentence
 from training.captions.naming import named, says
 from training.datasets.recording import Samples
 from training.evaluation import figures, files
@@ -50,16 +50,19 @@ COPIES: dict[str, tuple[str, Callable[[Samples, int], bytes]]] = {
 
 
 @cache
-def edited(material: Material, name: str) -> tuple[Case, ...]:
-    """Pairs with the edits of one of ``KINDS``, asked for both ways."""
-    return tuple(
-        Case(
-            f"{name} {number}: {sentence(pair.edits)}",
+def drawn(material: Material, name: str) -> tuple[tuple[int, tuple[Edit, ...]], ...]:
+    """Pairs with the edits of one of ``KINDS``: their numbers, and the edits."""
+    return tuple((n, pair.edits) for n, pair in material.edits.drawn(KINDS[name], COUNT))
+
+
+def edited(material: Material, name: str) -> Iterator[Case]:
+    """These pairs, asked for both ways."""
+    for number, edits in drawn(material, name):
+        yield Case(
+            f"{name} {number}: {sentence(edits)}",
             partial(_sent, material, number, KINDS[name]),
-            edits=pair.edits,
+            edits=edits,
         )
-        for number, pair in material.edits.drawn(KINDS[name], COUNT)
-    )
 
 
 def _sent(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
@@ -70,9 +73,12 @@ def _sent(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
 
 def alone(material: Material, name: str) -> Iterator[Case]:
     """What those edits alone make another, as a clip of its own."""
-    for number, pair in material.edits.drawn(KINDS[name], COUNT):
-        yield Case(f"{name} {number}: {sentence(pair.edits)}", partial(_alone, material, number,
-                   KINDS[name]), edits=pair.edits)  # fmt: skip
+    for number, edits in drawn(material, name):
+        yield Case(
+            f"{name} {number}: {sentence(edits)}",
+            partial(_alone, material, number, KINDS[name]),
+            edits=edits,
+        )
 
 
 def _alone(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
