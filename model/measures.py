@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Samples = NDArray[np.float32]
 
@@ -72,11 +75,18 @@ def level_db(samples: Samples) -> float:
 
 def centre_octaves(samples: Samples, sample_rate: int) -> float:
     """Where the middle of the spectrum's power is, in octaves over 1 Hz."""
-    spectrum = np.square(np.abs(np.fft.rfft(samples)))
-    hertz = np.linspace(0, sample_rate / 2, len(spectrum))
-    audible = hertz >= LOWEST_HZ
-    octaves, weights = np.log2(hertz[audible]), spectrum[audible]
-    return float((octaves * weights).sum() / max(weights.sum(), 1e-12))
+    spectrum = torch.view_as_real(torch.fft.rfft(torch.from_numpy(samples)))
+    first, octaves = _octaves(len(spectrum), sample_rate)
+    weights = spectrum[first:].square().sum(dim=1)
+    return float((octaves * weights).sum()) / max(float(weights.sum()), 1e-12)
+
+
+@lru_cache(maxsize=16)
+def _octaves(count: int, sample_rate: int) -> tuple[int, Tensor]:
+    """The first audible of so many places of a spectrum, and from there on where each lies."""
+    hertz = torch.linspace(0, sample_rate / 2, count)
+    first = int((hertz < LOWEST_HZ).sum())
+    return first, hertz[first:].log2()
 
 
 def onsets(samples: Samples, sample_rate: int) -> float:
