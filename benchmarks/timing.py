@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Mapping
 from statistics import median
+
+import torch
 
 
 def by_turns(
@@ -28,3 +31,22 @@ def by_turns(
             contestants[name]()
             seconds[name].append(clock() - began)
     return {name: median(each) for name, each in seconds.items()}
+
+
+def add_clock(parser: argparse.ArgumentParser) -> None:
+    """Options of how many threads work and by which ``clock`` they are timed."""
+    parser.add_argument("--threads", type=int, help="of torch (its own choice)")
+    parser.add_argument(
+        "--cpu-time",
+        dest="clock",
+        action="store_const",
+        const=time.process_time,
+        default=time.perf_counter,
+        help="take the processor's time, not the clock's: on a machine that does other things",
+    )
+
+
+def set_threads(arguments: argparse.Namespace) -> None:
+    """Those that were asked for."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)

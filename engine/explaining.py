@@ -13,7 +13,17 @@ from torch import Tensor
 
 from engine.changes import likely
 from engine.reading import Reader
-from model.explanations import ORDER_S, Clause, Known, Side, Statement, alike, most, put_right
+from model.explanations import (
+    ORDER_S,
+    Clause,
+    Known,
+    Side,
+    Statement,
+    alike,
+    clauses,
+    most,
+    put_right,
+)
 from model.explanations import clause as read_clause
 from model.measures import COUNT, Measures
 from model.types import Encoded
@@ -94,8 +104,6 @@ def checked(explanation: str, first: Known, second: Known, *, ended: bool = True
 
     Of what is measured that which is so is said instead; and by rule, where else nothing is left.
     """
-    pieces = re.split(r"[.,]", " ".join(explanation.lower().split()))
-    whole = pieces if ended else pieces[:-1]
     said = _Said()
 
     def holds(statement: Statement) -> bool:
@@ -114,7 +122,8 @@ def checked(explanation: str, first: Known, second: Known, *, ended: bool = True
     def right(statement: Statement) -> Clause | None:
         return put_right(statement, first.measures, second.measures)
 
-    kept = [left for piece in whole for left in read_clause(piece.strip()).only(holds, right)]
+    whole = clauses(explanation, ended=ended)
+    kept = [left for text in whole for left in read_clause(text).only(holds, right)]
     if not kept and ended:
         return _measured(first.measures, second.measures)
     return _joined(kept, paragraph="." in explanation, ended=ended)

@@ -169,10 +169,11 @@ _ALIKE = re.compile(r"((both) are about as) (.+)")
 NOTHING_SHARED = "they have nothing in common"
 
 
-def clauses(explanation: str) -> list[str]:
-    """Its clauses, in its order and in small letters."""
+def clauses(explanation: str, *, ended: bool = True) -> list[str]:
+    """Its clauses, in its order and in small letters; where it has not ``ended``, whole ones."""
     pieces = re.split(r"[.,]", " ".join(explanation.lower().split()))
-    return [piece.strip() for piece in pieces if piece.strip()]
+    whole = pieces if ended else pieces[:-1]
+    return [piece.strip() for piece in whole if piece.strip()]
 
 
 def read(explanation: str) -> list[Statement | None]:

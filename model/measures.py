@@ -81,7 +81,7 @@ def centre_octaves(samples: Samples, sample_rate: int) -> float:
     return float((octaves * weights).sum()) / max(float(weights.sum()), 1e-12)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _octaves(count: int, sample_rate: int) -> tuple[int, Tensor]:
     """The first audible of so many places of a spectrum, and from there on where each lies."""
     hertz = torch.linspace(0, sample_rate / 2, count)

@@ -109,14 +109,11 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
-    if "adc" in arguments.tables:
-        _reproduce_adc(arguments)
-        return
-    if "adiff" in arguments.tables:
-        _reproduce_adiff(arguments)
-        return
-    if "edtc" in arguments.tables:
-        _reproduce_edtc(arguments)
+    own = {"adc": _reproduce_adc, "adiff": _reproduce_adiff, "edtc": _reproduce_edtc}
+    for name in (name for name in own if name in arguments.tables):
+        if {*arguments.tables} - {name, "report"}:
+            sys.exit(f"{name} is a study of its own: give it a command and a folder of its own")
+        own[name](arguments)
         return
     from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
@@ -147,8 +144,6 @@ def _reproduce(arguments: argparse.Namespace) -> None:
 def _reproduce_adc(arguments: argparse.Namespace) -> None:
     from training.experiments import edit_report, edits
 
-    if {*arguments.tables} - {"adc", "report"}:
-        sys.exit("adc is a study of its own: give it a command and a folder of its own")
     edits.reproduce(
         esc50=arguments.esc50,
         encoder=arguments.encoder,
@@ -166,8 +161,6 @@ def _reproduce_adiff(arguments: argparse.Namespace) -> None:
     from training.experiments.explaining import reproduce, write
     from training.recipes.recipe import Data
 
-    if {*arguments.tables} - {"adiff", "report"}:
-        sys.exit("adiff is a study of its own: give it a command and a folder of its own")
     data = Data(
         esc50=arguments.esc50,
         clotho=None,
@@ -190,8 +183,6 @@ def _reproduce_edtc(arguments: argparse.Namespace) -> None:
     from training.experiments.esc_scenes import Roots
     from training.recipes.edtc import BASE
 
-    if {*arguments.tables} - {"edtc", "report"}:
-        sys.exit("edtc is a study of its own: give it a command and a folder of its own")
     fusing.reproduce(
         roots=Roots(arguments.esc50, arguments.sounds, arguments.clotho, arguments.audiocaps),
         parts={"mobilenet": BASE, "efficientat": arguments.encoder, "yamnet": yamnet.installed()},

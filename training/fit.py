@@ -155,6 +155,14 @@ def logged(last: Path, name: str) -> list[tuple[int, float]]:
     return [(entry["step"], entry[name]) for entry in history if name in entry]
 
 
+def curves(last: Path) -> dict[str, list[tuple[int, float]]]:
+    """Of a stage, given its last checkpoint: its ``losses``, and those of ``validation``."""
+    return {
+        name: [(step, round(value, 4)) for step, value in logged(last, key)]
+        for name, key in (("losses", "loss"), ("validation", "eval_loss"))
+    }
+
+
 def load_weights(loss: nn.Module, checkpoint: Path) -> None:
     """Read what a stage saved; every weight must be there."""
     load_model(loss, checkpoint / SAFE_WEIGHTS_NAME)

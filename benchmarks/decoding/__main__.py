@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import platform
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,7 +21,7 @@ import torch
 
 from benchmarks.decoding import floor
 from benchmarks.decoding.reference import generate, transformers_bart
-from benchmarks.timing import by_turns
+from benchmarks.timing import add_clock, by_turns, set_threads
 from model import checkpoint
 from model.captioner import CaptionerModel
 from model.config import CaptionerConfig
@@ -135,20 +134,11 @@ def main() -> None:
     """Print the report, as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="runs of each, by turns (15)")
-    parser.add_argument("--threads", type=int, help="of torch (its own choice)")
     parser.add_argument("--runtime", default="auto", help="auto, torch, openvino or graphs (auto)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
-    parser.add_argument(
-        "--cpu-time",
-        dest="clock",
-        action="store_const",
-        const=time.process_time,
-        default=time.perf_counter,
-        help="take the processor's time, not the clock's: on a machine that does other things",
-    )
+    add_clock(parser)
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    set_threads(arguments)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     print(
         f"torch {torch.__version__}, transformers {metadata.version('transformers')}, "

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
-from benchmarks.timing import by_turns
+from benchmarks.timing import add_clock, by_turns, set_threads
 from model.adapters.fuser import Fuser
 from model.adapters.translator import Translator
 from model.config import BartDecoderConfig, EdtcAdapterConfig, EnsembleConfig
@@ -31,18 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edtc", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of the clip (10)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each part (7)")
-    parser.add_argument("--threads", type=int, help="of torch (its own choice)")
-    parser.add_argument(
-        "--cpu-time",
-        dest="clock",
-        action="store_const",
-        const=time.process_time,
-        default=time.perf_counter,
-        help="take the processor's time, not the clock's: on a machine that does other things",
-    )
+    add_clock(parser)
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    set_threads(arguments)
     torch.manual_seed(0)
     runs, sizes = parts(arguments.seconds)
     with torch.inference_mode():

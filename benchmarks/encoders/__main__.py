@@ -6,12 +6,11 @@ Weights do not matter for time: they are random.
 from __future__ import annotations
 
 import argparse
-import time
 from functools import partial
 
 import torch
 
-from benchmarks.timing import by_turns
+from benchmarks.timing import add_clock, by_turns, set_threads
 from model.config import EfficientAtConfig, EncoderConfig, MobileNetConfig, compact
 from model.contracts import Compilable, Encoder
 from model.encoders import ENCODERS
@@ -32,18 +31,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="turns of each encoder (15)")
     parser.add_argument("--runtime", nargs="+", help="of torch, openvino, graphs (all that fit)")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda: in float16 (cpu)")
-    parser.add_argument("--threads", type=int, help="of torch (its own choice)")
-    parser.add_argument(
-        "--cpu-time",
-        dest="clock",
-        action="store_const",
-        const=time.process_time,
-        default=time.perf_counter,
-        help="take the processor's time, not the clock's: on a machine that does other things",
-    )
+    add_clock(parser)
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    set_threads(arguments)
     device = torch.device(arguments.device)
     compiled = "openvino" if device.type == "cpu" else "graphs"
     runtimes = arguments.runtime or ["torch", compiled]

@@ -46,6 +46,9 @@ COPIES: dict[str, tuple[str, Callable[[Samples, int], bytes]]] = {
 """Row -> how the input is made of the reference, in words and in samples."""
 
 
+Make = Callable[[Material, int, Sequence[str]], list[Files]]
+"""The requests of a pair, by its number and the kinds of its edits."""
+
 # -- cases ------------------------------------------------------------------------------------
 
 
@@ -55,33 +58,25 @@ def drawn(material: Material, name: str) -> tuple[tuple[int, tuple[Edit, ...]], 
     return tuple((n, pair.edits) for n, pair in material.edits.drawn(KINDS[name], COUNT))
 
 
-def edited(material: Material, name: str) -> Iterator[Case]:
-    """These pairs, asked for both ways."""
+def edited(material: Material, name: str, make: Make) -> Iterator[Case]:
+    """These pairs, asked for as ``make`` has it."""
     for number, edits in drawn(material, name):
         yield Case(
             f"{name} {number}: {sentence(edits)}",
-            partial(_sent, material, number, KINDS[name]),
+            partial(make, material, number, KINDS[name]),
             edits=edits,
         )
 
 
-def _sent(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
+def both_ways(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
+    """A pair in style changes, and with its clips swapped."""
     pair = material.edits.numbered(number, kinds)
     input_, reference = (files.exact(clip, files.SAMPLE_RATE) for clip in (pair.after, pair.before))
     return [{"input": input_, "reference": reference, "both": "true", **CHANGED}]
 
 
-def alone(material: Material, name: str) -> Iterator[Case]:
-    """What those edits alone make another, as a clip of its own."""
-    for number, edits in drawn(material, name):
-        yield Case(
-            f"{name} {number}: {sentence(edits)}",
-            partial(_alone, material, number, KINDS[name]),
-            edits=edits,
-        )
-
-
-def _alone(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
+def alone(material: Material, number: int, kinds: Sequence[str]) -> list[Files]:
+    """What its edits alone make another, as a clip of its own."""
     apart = material.edits.numbered(number, kinds).apart
     return [{"file": files.exact(apart / (2 * np.abs(apart).max()), files.SAMPLE_RATE)}]
 
@@ -178,8 +173,8 @@ def rows() -> Iterator[Row[Any]]:
     ) -> Row[Any]:
         return Row(PREFIX + name, f"changes: {title}", cases, judge, total, clients, "changes")
 
-    def of(*kinds: str) -> Callable[[Material], Sequence[Case]]:
-        return lambda material: [case for kind in kinds for case in edited(material, kind)]
+    def of(*kinds: str, make: Make = both_ways) -> Callable[[Material], Sequence[Case]]:
+        return lambda material: [case for kind in kinds for case in edited(material, kind, make)]
 
     low, high = 6, 12
     yield row("add", "operation right, a sound added or removed", of("add"))
@@ -188,9 +183,11 @@ def rows() -> Iterator[Row[Any]]:
     yield row("sound-add", "of it: added or removed", of("add"), sound)
     yield row("sound-level", "of it: louder or quieter", of("level"), sound)
     yield row(
-        "alone", "for scale: captions of the changed sound alone, named",
-        lambda material: [*alone(material, "add"), *alone(material, "level")], named_alone,
-    )  # fmt: skip
+        "alone",
+        "for scale: captions of the changed sound alone, named",
+        of("add", "level", make=alone),
+        named_alone,
+    )
     for name, (title, store) in COPIES.items():
         yield row(name, f"nothing said of a copy, {title}", partial(copied, store=store))
     yield row("swapped", "clips swapped: the opposite is said", of("add", "level"), swapped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from scipy.stats import t
 
 from training.evaluation.card import between
 from training.experiments.edits import ROWS, STEPS, TESTING, TRAINING
+from training.experiments.runs import Result, read
 
-Result = dict[str, Any]
 Value = Callable[[Result], float | None]
 SHOWN = ("BLEU4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SPIDEr")
 PLOTTED = ("plain", "cac", "cac-late-1")
@@ -40,10 +39,7 @@ def write(study: Path, page: Path | None = None) -> Path:
 
     With ``page`` its text goes there, too, between the marks of it.
     """
-    results: dict[str, list[Result]] = {}
-    for name in ROWS:
-        for path in sorted((study / "results").glob(f"{name}-[0-9].json")):
-            results.setdefault(name, []).append(json.loads(path.read_text()))
+    results = read(study, ROWS)
     runs = sum(map(len, results.values()))
     text = "\n".join(
         [

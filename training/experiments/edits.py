@@ -9,7 +9,6 @@ Shapes: T frames, D features, L tokens, M frames of the decoder's memory.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -41,6 +40,7 @@ from model.levels import Levels
 from training.captions.edits import sentence
 from training.captions.tokenizer import train_tokenizer
 from training.datasets.esc50.read import TEST_FOLDS, TRAIN_FOLDS, read_meta
+from training.experiments import runs
 from training.experiments.edit_testing import test
 from training.fit import Budget, Stage, fit, logged
 from training.losses import Disentangling
@@ -93,9 +93,7 @@ def reproduce(
 
     ``encoder`` is a checkpoint directory, whose encoder is frozen.
     """
-    todo = [(name, seed) for seed in range(seeds) for name in ROWS][part[0] :: part[1]]
-    paths = {(name, seed): output / "results" / f"{name}-{seed}.json" for name, seed in todo}
-    left = {run: path for run, path in paths.items() if not path.exists()}
+    left = runs.left(output, ROWS, seeds, part)
     if not left:
         return
     pairs = {split: _pairs(split, esc50, encoder, output) for split in ("train", "test")}
@@ -103,11 +101,10 @@ def reproduce(
         [sentence(each, STYLE) for pair in pairs["train"] for each in both_ways(pair.edits)],
         VOCABULARY,
     )
-    for (name, seed), path in left.items():
+    for name, seed in left:
         print(f"{name}, seed {seed}", flush=True)
-        found = _run(ROWS[name], seed, pairs, tokenizer, output / "runs" / path.stem)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"row": name, "seed": seed, **asdict(ROWS[name]), **found}))
+        found = _run(ROWS[name], seed, pairs, tokenizer, runs.folder(output, name, seed))
+        runs.keep(output, name, seed, {**asdict(ROWS[name]), **found})
 
 
 def _run(

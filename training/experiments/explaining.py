@@ -6,7 +6,6 @@ training recordings and tested on pairs of clips of those that nobody trains on.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -26,6 +25,7 @@ from training.datasets.sounds import read as sounds
 from training.evaluation import coco, explaining
 from training.evaluation.card import between
 from training.evaluation.row import Answer, Case
+from training.experiments import runs
 from training.fit import fit
 from training.losses import Explaining
 from training.recipes.adiff import BANDS, Explanations, Sources, asked
@@ -68,20 +68,16 @@ def reproduce(
     ``overrides`` are settings that replace all rows' own. Raises as the recipe does.
     """
     recipe = replace(Explanations(), **{**BUDGET, **overrides})
-    todo = [(name, seed) for seed in range(seeds) for name in ROWS][part[0] :: part[1]]
-    results = {(name, seed): output / "results" / f"{name}-{seed}.json" for name, seed in todo}
-    if all(result.exists() for result in results.values()):
+    left = runs.left(output, ROWS, seeds, part)
+    if not left:
         return
     sources = recipe.sources(data, output)
     heard = _kept_aside(data, output, sources)
-    for (name, seed), result in results.items():
-        if result.exists():
-            continue
+    for name, seed in left:
         print(f"{name}, seed {seed}", flush=True)
         row = replace(recipe, **ROWS[name])
-        found = _run(row, sources, heard, seed, output / "runs" / result.stem)
-        result.parent.mkdir(exist_ok=True)
-        result.write_text(json.dumps({"row": name, "seed": seed, **asdict(row), "tiers": found}))
+        found = _run(row, sources, heard, seed, runs.folder(output, name, seed))
+        runs.keep(output, name, seed, {**asdict(row), "tiers": found})
 
 
 def scores(plan: Plan, heard: Kept, detail: Detail, *, deaf: bool) -> dict[str, Any]:
@@ -114,17 +110,15 @@ def write(study: Path, page: Path | None = None) -> Path:
 
     With ``page`` its text goes there, too, between the marks of it.
     """
-    results: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((study / "results").glob("*.json")):
-        results.setdefault(path.stem.rpartition("-")[0], []).append(json.loads(path.read_text()))
+    results = runs.read(study, ROWS)
     columns = {**OURS, **{metric: metric for metric in METRICS}}
     lines = []
     for detail in get_args(Detail):
         lines += [f"*{detail}*", "", f"| row | seeds | {' | '.join(columns.values())} |"]
         lines.append("|---" * (len(columns) + 2) + "|")
-        for name in (name for name in ROWS if name in results):
-            found = [one["tiers"][detail] for one in results[name]]
-            means = (_mean([each[key] for each in found]) for key in columns)
+        for name, each in results.items():
+            found = [one["tiers"][detail] for one in each]
+            means = (_mean([one[key] for one in found]) for key in columns)
             lines.append(f"| {name} | {len(found)} | {' | '.join(means)} |")
         lines.append("")
     report = study / "explanations.md"

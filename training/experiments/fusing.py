@@ -42,10 +42,10 @@ from model.encoders import Ensemble
 from model.runtimes.openvino import OpenVino
 from model.types import Encoded
 from training.captions.tokenizer import MAX_TOKENS, train_tokenizer
-from training.experiments import encoders, esc_scenes
+from training.experiments import encoders, esc_scenes, runs
 from training.experiments.esc_scenes import SPLITS, Roots
 from training.experiments.testing import plain
-from training.fit import Budget, Stage, best, fit, load_weights, logged
+from training.fit import Budget, Stage, best, curves, fit, load_weights
 from training.losses import Captioning, Pairing, TextEncoder, Twinned
 from training.losses.twinned import SMOOTHING
 from training.recipes.adl import KeptSources
@@ -121,31 +121,26 @@ def reproduce(
     Raises:
         CheckpointError: one of them cannot be read.
     """
-    todo = [(name, seed) for seed in range(seeds) for name in ROWS][part[0] :: part[1]]
-    if all(_result(output, name, seed).exists() for name, seed in todo):
+    left = runs.left(output, ROWS, seeds, part)
+    if not left:
         return
     study = _prepared(roots, parts, output)
-    for name, seed in todo:
+    for name, seed in left:
         _done(study, name, seed)
 
 
 def _done(study: Study, name: str, seed: int) -> dict[str, Any]:
     """A row's result, of a run where there is none yet."""
-    path = _result(study.output, name, seed)
+    path = runs.path(study.output, name, seed)
     if not path.exists():
         row = ROWS[name]
         if BEST in row.parts:
             row = replace(row, parts=(_best(study),) * len(row.parts))
         print(f"{name}, seed {seed}", flush=True)
-        found = _run(row, seed, study, study.output / "runs" / path.stem)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"row": name, "seed": seed, **asdict(row), **found}))
+        found = _run(row, seed, study, runs.folder(study.output, name, seed))
+        runs.keep(study.output, name, seed, {**asdict(row), **found})
     result: dict[str, Any] = json.loads(path.read_text())
     return result
-
-
-def _result(output: Path, name: str, seed: int) -> Path:
-    return output / "results" / f"{name}-{seed}.json"
 
 
 def _best(study: Study) -> str:
@@ -175,10 +170,7 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     learnt_s = round(time.process_time() - began)
     chosen = best(last)
     load_weights(loss, chosen)
-    curves = {
-        name: [(step, round(value, 4)) for step, value in logged(last, key)]
-        for name, key in (("losses", "loss"), ("validation", "eval_loss"))
-    }
+    learned = curves(last)
     shutil.rmtree(folder)
     search = baseline_search(max_length=MAX_TOKENS)
     scores = plain(Plan(model, train.tokenizer, search, [stage]), study.sources["test"])
@@ -187,7 +179,7 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
         "step": int(chosen.name.rpartition("-")[2]),
         "learnt_s": learnt_s,
         "parameters": sum(each.numel() for each in model.parameters()),
-        **curves,
+        **learned,
         **scores,
     }
 

@@ -18,6 +18,7 @@ import numpy as np
 from training.evaluation.card import between
 from training.experiments import intervals
 from training.experiments.fusing import ALL, BATCH, ROWS, WIDTH
+from training.experiments.runs import Result, read
 from training.experiments.summary import HUMAN, thinned
 
 START, END = "<!-- edtc -->", "<!-- /edtc -->"
@@ -49,17 +50,13 @@ GAINS = (
 )
 """What is gained, by which row over which."""
 
-Result = dict[str, Any]
-
 
 def write(study: Path, docs: Path | None = None) -> Path:
     """Write ``fused.json``, ``report.md`` and curves into the study's folder; the report's path.
 
     With ``docs`` its ``fused.json``, ``fused.md`` and ``images`` are made new, too.
     """
-    summary = summarize(
-        [json.loads(path.read_text()) for path in sorted((study / "results").glob("*.json"))]
-    )
+    summary = summarize([one for each in read(study, ROWS).values() for one in each])
     for folder in (study, *([docs] if docs else [])):
         (folder / "fused.json").write_text(json.dumps(summary, separators=(",", ":")) + "\n")
         if summary["rows"]:

@@ -30,7 +30,7 @@ from training.experiments import encoders, esc_scenes
 from training.experiments.esc_scenes import SPLITS, Roots
 from training.experiments.rows import TABLES, read_row, rows_of
 from training.experiments.testing import COMPARED, plain, test
-from training.fit import best, fit, load_weights, logged
+from training.fit import best, curves, fit, load_weights
 from training.recipes.adl import DifferenceLearning, KeptSources
 from training.samples import features
 from training.scenes.algorithm1 import CONDITIONS
@@ -123,10 +123,7 @@ def _run(
     for stage in plan.stages:
         last = fit(stage, folder)
     found = test(plan, sources["test"], compares=row.condition is not None and not row.blind)
-    curves = {
-        name: [(step, round(value, 4)) for step, value in logged(last, key)]
-        for name, key in (("losses", "loss"), ("validation", "eval_loss"))
-    }
+    learned = curves(last)
     if stage.validation is not None:
         chosen = best(last)
         load_weights(stage.loss, chosen)
@@ -135,7 +132,7 @@ def _run(
         }  # fmt: skip
     shutil.rmtree(folder)
     seconds = round(time.process_time() - began)
-    return {"steps": stage.budget.steps, "cpu_s": seconds, **curves, **found}
+    return {"steps": stage.budget.steps, "cpu_s": seconds, **learned, **found}
 
 
 def _sources(
