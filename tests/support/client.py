@@ -37,9 +37,13 @@ class Client:
     """Asks the service at an address; closed by whoever made it, with ``http``."""
 
     def __init__(self, address: str) -> None:
-        # None is kept: a pool closes idle ones, also one that it has just given to another thread.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self.http = httpx.Client(base_url=address, timeout=WAIT_S, limits=limits)
+        # None is ever idle: a pool closes idle ones, also one that it has just given to a thread.
+        self.http = httpx.Client(
+            base_url=address,
+            timeout=WAIT_S,
+            limits=httpx.Limits(max_connections=None),
+            headers={"connection": "close"},
+        )
         self._port = int(address.rpartition(":")[2])
 
     def caption(

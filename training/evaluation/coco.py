@@ -185,6 +185,7 @@ def _meteor(references: Tokenized, candidates: Tokenized) -> tuple[float, list[f
         raise RuntimeError(f"METEOR's Java failed: {said}") from error
     finally:
         watchdog.cancel()
+        watchdog.join()
         java.kill()
         java.communicate()  # closes the pipes
         # What fails in compute_score keeps the lock, and __del__ would wait for it forever.

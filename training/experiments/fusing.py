@@ -52,6 +52,7 @@ from training.recipes.adl import KeptSources
 from training.recipes.edtc import LEARNS, Pairs, cycles
 from training.recipes.recipe import Plan
 from training.samples import features
+from training.samples.by_length import ByLength
 from training.samples.frames import FrameSamples, KeptFrames
 from training.scenes.bank import SoundBank
 
@@ -158,7 +159,7 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     checked = STEPS // CHECKS
     stage = Stage(
         "captions",
-        _samples(train, seed),
+        ByLength(_samples(train, seed), BATCH, seed=seed),
         loss,
         LEARNS,
         Budget(STEPS, BATCH, RATE, weight_decay=0.01, save_steps=checked, workers=0, seed=seed),

@@ -24,6 +24,7 @@ from training.fit import Budget, Stage
 from training.losses import Captioning, Rest
 from training.recipes.adapted import AdaptedDecoder
 from training.recipes.recipe import Plan
+from training.samples.by_length import ByLength
 from training.samples.features import Features
 from training.samples.frames import FrameSamples, RestSamples, without_encoder
 
@@ -93,7 +94,7 @@ class DifferenceLearning:
         return Plan(model, sources.tokenizer, search, stages)
 
     def _captioning(self, model: CaptionerModel, sources: KeptSources, seed: int) -> Stage:
-        samples = FrameSamples(
+        drawn = FrameSamples(
             sources.clips,
             sources.features,
             sources.tokenizer,
@@ -121,6 +122,7 @@ class DifferenceLearning:
             seed=seed,
         )
         loss = Captioning(model)
+        samples = ByLength(drawn, self.batch_size, seed=seed)
         return Stage("captioning", samples, loss, ALL_BUT_ENCODER, budget, validation)
 
     def _distillation(self, model: CaptionerModel, sources: KeptSources, seed: int) -> Stage:

@@ -6,10 +6,12 @@ Shapes: B clips, T frames, D features, L tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
@@ -136,6 +138,7 @@ class FrameSamples(Dataset[Sample]):
         self.among = range(len(clips)) if among is None else among
         self.blind = blind
         self._tokens: dict[str, Tensor] = {}
+        self._order = lru_cache(maxsize=2)(self._drawn)
         self.features = features
         self.tokenizer = tokenizer
         self.mixtures = features.mixed[condition] if condition else None
@@ -146,8 +149,7 @@ class FrameSamples(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """``input`` [T, D], ``reference`` [T, D] or None, ``tokens`` [L]."""
         epoch, place = divmod(index, len(self.among))
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.among))
-        clip = self.among[order[place]]
+        clip = self.among[self._order(epoch)[place]]
         rng = np.random.default_rng((self.seed, epoch, clip))
         caption = self._caption(clip, rng)
         heard, reference = self.features.clips[clip], None
@@ -169,6 +171,9 @@ class FrameSamples(Dataset[Sample]):
     def __len__(self) -> int:
         """An epoch."""
         return len(self.among)
+
+    def _drawn(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.seed, epoch)).permutation(len(self.among))
 
     def _tokenized(self, caption: str) -> Tensor:
         """[L], found once: it takes as long as the rest of a sample together."""
