@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchaudio.functional import resample
+from transformers import PreTrainedTokenizerFast
 
-from model.captioner import build
+from model import checkpoint
+from model.captioner import CaptionerModel, build
 from model.config import (
+    BartDecoderConfig,
     CaptionerConfig,
     Cnn14Config,
     ConvNextConfig,
@@ -19,6 +24,7 @@ from model.config import (
     EnsembleConfig,
     HtsatConfig,
     LogMelConfig,
+    TranslatorConfig,
 )
 from model.encoders import Ensemble
 
@@ -89,3 +95,38 @@ def test_what_stays_precise(encoder: Ensemble) -> None:
     assert {name.split(".")[1] for name in kept} == {"0", "1", "2"}
     assert all("norm" in name or "bn0" in name for name in kept)
     assert "parts.2.stages.0.0.norm.weight" not in kept
+
+
+def test_all_three_are_saved_and_served(
+    clips: list[Tensor],
+    tokenizer: PreTrainedTokenizerFast,
+    save_checkpoint: Callable[..., Path],
+) -> None:
+    """With what the paper puts behind them, in the very weights that were saved."""
+    torch.manual_seed(2)
+    config = CaptionerConfig(
+        encoder=CONFIG,
+        adapter=EdtcAdapterConfig(
+            streams=(6, 8, 8), heads=2, fuser_layers=1, translator=TranslatorConfig()
+        ),
+        decoder=BartDecoderConfig(
+            vocab_size=len(tokenizer),
+            width=24,
+            layers=1,
+            encoder_layers=1,
+            heads=2,
+            ffn=16,
+            max_positions=48,
+        ),
+    )
+    model = CaptionerModel(config)
+    loaded = checkpoint.load(save_checkpoint(model), torch.float32).model
+    assert (loaded.config.encoder, loaded.config.adapter) == (config.encoder, config.adapter)
+    own, found = model.state_dict(), loaded.state_dict()
+    assert own.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in own.items())
+    lengths = torch.tensor(LENGTHS)
+    samples = nn.utils.rnn.pad_sequence(clips, batch_first=True)
+    with torch.inference_mode():
+        first, second = (each.eval().encode(samples, lengths) for each in (model, loaded))
+    assert torch.equal(first.frames, second.frames)
