@@ -119,12 +119,13 @@ def test_a_row_hears_the_encoders_it_names() -> None:
 
 
 def result(
-    row: str, seed: int, cider: float, parts: tuple[str, ...] = ("yamnet",)
+    row: str, seed: int, cider: float = 0.1, parts: tuple[str, ...] = ("yamnet",), loss: float = 1.5
 ) -> dict[str, object]:
     scores = dict.fromkeys((*fusing_report.METRICS,), cider)
     return {
         "row": row, "seed": seed, "parts": parts, "steps": 9, "parameters": 10, "learnt_s": 60,
-        "losses": [[1, 2.0]], "validation": [[9, 1.5]], "scores": {"human": scores},
+        "losses": [[1, 2.0]], "validation": [[5, loss + 0.1], [9, loss]],
+        "scores": {"human": scores},
         "per_clip": {"human": {name: [cider] * 30 for name in fusing_report.COMPARED}},
     }  # fmt: skip
 
@@ -141,6 +142,14 @@ def test_gains_are_of_the_seeds_that_both_have() -> None:
     assert "| TRANSLATOR: behind the best alone | 1 | +0.100 (+0.100 to +0.100) |" in text
     assert "(-0.100 to -0.100) | the reverse |" in text
     assert "| best-translator | HTSAT + TRANSLATOR | 0.182 | 0.450 |" in text
+
+
+def test_the_bundled_recipe_is_held_against_every_row_on_validation() -> None:
+    some = [result("mobilenet", seed, loss=2.0) for seed in range(3)]
+    some += [result("fuser", 0, loss=1.9), result("fuser", 2, loss=2.2)]
+    text = fusing_report.text(fusing_report.summarize(some))
+    assert "| fuser | +0.050 | -0.100 | +0.200 |" in text
+    assert "| mobilenet | +0" not in text
 
 
 def test_the_page_says_what_the_kept_figures_say() -> None:
