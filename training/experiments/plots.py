@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 
+from training.experiments.rows import TABLES
 from training.experiments.summary import EXAMPLE_ROWS
 
 CURVES = (*EXAMPLE_ROWS, "al-mixgen", "subtraction-same-same", "mixtures-alone")
@@ -47,7 +48,11 @@ def _learning(rows: Rows, path: Path) -> None:
 def _gain(rows: Rows, path: Path) -> None:
     from matplotlib import pyplot
 
-    gains = {name: row["human"]["gain"] for name, row in rows.items() if "gain" in row["human"]}
+    gains = {
+        name: row["human"]["gain"]
+        for name, row in rows.items()
+        if "gain" in row["human"] and name not in TABLES["rate"]
+    }
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.26 * len(gains)), layout="constrained")
     for place, gain in enumerate(gains.values()):
         axes.plot([gain["low"], gain["high"]], [place, place], color="tab:blue")
@@ -71,6 +76,7 @@ def _masks(timelines: list[dict[str, Any]], path: Path) -> None:
         active = [float(on) for on in one["active"]]
         axes.fill_between(range(len(active)), active, step="mid", alpha=0.25, color="tab:orange")
         axes.set_ylim(0, 1)
+    axes.set(xlabel="frame")
     figure.suptitle("share kept by the mask; shaded: the reference's sound is heard")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -1,11 +1,12 @@
 """The study's report: its figures beside the paper's, as Markdown and plots.
 
-All of it is made of ``summary.json``, which stays with the documentation.
+All of it is made of ``summary.json``, which stays with the documentation, as the runs do.
 """
 
 from __future__ import annotations
 
 import json
+import lzma
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ PAPER = {
     "masking-multi-diff": (0.603, 0.167, 0.184, 0.401, 0.414, 0.271),
 }
 """BLEU1, BLEU4, METEOR, ROUGE-L, CIDEr and SPIDEr of tables 1 and 2, Clotho's evaluation split."""
+RUNS = "reproduction.jsonl.xz"
+"""The lines of all runs, which stay with the documentation."""
 PAPER_GAIN = PAPER["masking-same-same"][4] - PAPER["baseline"][4]
 PLOTS = {
     "study-learning": "Training loss, and that of validation, by step",
@@ -47,15 +50,19 @@ Rows = Mapping[str, dict[str, Any]]
 def write(study: Path, docs: Path | None = None) -> Path:
     """Write ``report.md``, ``summary.json`` and plots into the study's folder; the report's path.
 
-    With ``docs``, its ``reproduction.md``, ``reproduction.json`` and images are made new, too.
+    With ``docs``, its ``reproduction.md``, ``reproduction.json``, images and the runs that they are
+    made of are made new, too.
     """
-    summary = summarize([*read(study)])
+    results = [*read(study)]
+    summary = summarize(results)
     (study / "summary.json").write_text(json.dumps(summary, separators=(",", ":")) + "\n")
     report = study / "report.md"
     rows = summary["rows"]
     report.write_text(f"{answer(rows)}\n\n{figures(summary, study)}\n")
     if docs is not None:
         (docs / "reproduction.json").write_bytes((study / "summary.json").read_bytes())
+        lines = "".join(json.dumps(one) + "\n" for one in results)
+        (docs / RUNS).write_bytes(lzma.compress(lines.encode()))
         page = docs / "reproduction.md"
         page.write_text(remade(page.read_text(), summary, docs))
     return report
@@ -83,7 +90,10 @@ def figures(summary: Mapping[str, Any], images: Path, link: str = "") -> str:
     tables = {row for name in ("table1", "table2", "control") for row in TABLES[name]}
     main = [row for row in rows if row in tables]
     lines = ["### Plain captions, human scenes (tables 1 and 2)", "", *_scores(rows, main)]
+    if summary["pairs"]:
+        lines += ["### What is gained by what", "", *_pairs(summary["pairs"])]
     lines += ["### The same rows by the weights that validated best", "", *_best(rows, main)]
+    lines += ["### The learning rate of all rows, chosen by the baseline", "", *_rates(rows)]
     lines += ["### Plain captions, grammar scenes", "", *_grammar(rows, main)]
     lines += ["### The paper's figures, on Clotho's recordings", ""]
     lines += _paper([row for row in PAPER if row in rows])
@@ -127,6 +137,15 @@ def _scores(rows: Rows, names: Sequence[str]) -> list[str]:
     return _table(head, body)
 
 
+def _pairs(pairs: Mapping[str, dict[str, Any]]) -> list[str]:
+    head = ["CIDEr of human scenes", "seeds", "difference", "would have been seen"]
+    body = [
+        [what, str(len(pair["seeds"])), _signed(pair), f"{pair['visible']:.3f}"]
+        for what, pair in pairs.items()
+    ]
+    return _table(head, body)
+
+
 def _best(rows: Rows, names: Sequence[str]) -> list[str]:
     body = [
         [name, str(rows[name]["best"]["step"]), *_means(rows[name]["best"]),
@@ -135,6 +154,15 @@ def _best(rows: Rows, names: Sequence[str]) -> list[str]:
         if "best" in rows[name]
     ]  # fmt: skip
     return _table(["row", "step", *METRICS, "CIDEr less the baseline's"], body)
+
+
+def _rates(rows: Rows) -> list[str]:
+    body = [
+        [name, f"{min(loss for _, loss in rows[name]['validation']):.3f}"]
+        for name in TABLES["rate"]
+        if name in rows
+    ]
+    return _table(["row", "lowest loss on validation"], body)
 
 
 def _grammar(rows: Rows, names: Sequence[str]) -> list[str]:
@@ -166,7 +194,7 @@ def _differences(rows: Rows) -> list[str]:
             "in+ - ref: leak", "in+ - in: recall of the added", "in+ - in: leak"]  # fmt: skip
     body = []
     for name, row in rows.items():
-        if "recall" not in row["in"]:
+        if name in TABLES["rate"] or "recall" not in row["in"]:
             continue  # what is heard in Clotho's recordings is not known
         cells = [row["in"]["recall"], row["in+"]["recall"], row["in+"]["leak"]]
         if "differences" in row:

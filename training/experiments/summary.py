@@ -19,6 +19,16 @@ CURVE = 20
 """Points of a learning curve."""
 EXAMPLES = 6
 EXAMPLE_ROWS = (BASELINE, "masking-same-same")
+PAIRS = (
+    ("masking over subtraction", "masking-same-same", "subtraction-same-same"),
+    ("masking over the same mixtures without references", "masking-same-same", "mixtures-alone"),
+    ("mixtures without references over none", "mixtures-alone", BASELINE),
+    ("half of the clips: masking over none", "masking-half", "baseline-half"),
+    ("a quarter of the clips: masking over none", "masking-quarter", "baseline-quarter"),
+    ("half of the clips: subtraction over none", "subtraction-half", "baseline-half"),
+    ("a quarter of the clips: subtraction over none", "subtraction-quarter", "baseline-quarter"),
+)
+"""What is compared besides: which row with which."""
 
 Result = dict[str, Any]
 
@@ -34,7 +44,21 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
         by_row.setdefault(one["row"], []).append(one)
     ordered = rows_of([*TABLES])
     rows = {row: _row(by_row[row], by_row) for row in ordered if row in by_row}
-    return {"rows": rows, "examples": _examples(by_row)}
+    pairs = {
+        what: _pair(by_row[row], by_row[other])
+        for what, row, other in PAIRS
+        if {one["seed"] for one in by_row.get(row, ())}
+        & {one["seed"] for one in by_row.get(other, ())}
+    }
+    return {"rows": rows, "pairs": pairs, "examples": _examples(by_row)}
+
+
+def _pair(own: Sequence[Result], others: Sequence[Result]) -> dict[str, Any]:
+    """CIDEr of human scenes less that of another row by the same seeds."""
+    seeds = sorted({one["seed"] for one in own} & {one["seed"] for one in others})
+    first, second = ([one for one in each if one["seed"] in seeds] for each in (own, others))
+    apart = intervals.difference(_cider(first, HUMAN), _cider(second, HUMAN))
+    return {"seeds": seeds, **_plain(apart)}
 
 
 def _row(own: Sequence[Result], by_row: Mapping[str, Sequence[Result]]) -> dict[str, Any]:

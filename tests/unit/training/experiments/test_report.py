@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -56,6 +58,29 @@ def test_a_row_is_compared_only_with_the_baseline_of_its_own_seeds() -> None:
     assert "gain" not in lone["rows"]["al-mixgen"]["human"]
 
 
+def test_rows_are_compared_by_the_seeds_that_both_have(tmp_path: Path) -> None:
+    rows = [result("baseline", 0, [0.1, 0.3]), result("masking-same-same", 0, [0.2, 0.4])]
+    rows += [result("mixtures-alone", seed, [0.1, 0.3]) for seed in (1, 2)]
+    rows += [result("masking-same-same", seed, [0.3, 0.5]) for seed in (2, 3)]
+    summary = summarize(rows)
+    assert [*summary["pairs"]] == ["masking over the same mixtures without references"]
+    text = report.figures(summary, tmp_path)
+    assert "| masking over the same mixtures without references | 1 | +0.200 [+0.200, " in text
+
+
+def test_the_runs_stay_with_the_page(tmp_path: Path) -> None:
+    study, docs = tmp_path / "study", tmp_path / "docs"
+    for folder in (study, docs):
+        folder.mkdir()
+    (docs / "reproduction.md").write_text((DOCS / "reproduction.md").read_text())
+    rows = [result("baseline", 0, [0.1, 0.3]), result("al-mixgen", 0, [0.2, 0.4])]
+    lines = "".join(json.dumps(one) + "\n" for one in rows)
+    (study / "results.jsonl").write_text(lines)
+    report.write(study, docs)
+    assert lzma.decompress((docs / report.RUNS).read_bytes()).decode() == lines
+    assert "| al-mixgen | 1 | " in (docs / "reproduction.md").read_text()
+
+
 def test_a_page_keeps_what_stands_around_what_is_made(tmp_path: Path) -> None:
     summary = summarize([result("baseline", 0, [0.1, 0.3])])
     marks = [f"<!-- {name}: {end} -->" for name in ("answer", "figures")
@@ -76,3 +101,17 @@ def test_the_page_says_what_the_kept_figures_say(tmp_path: Path) -> None:
     assert "\n".join(page.splitlines()[2:6]).find(report.answer(summary["rows"])) >= 0
     for name in re.findall(r"\(images/(study-[a-z]+\.png)\)", page):
         assert (DOCS / "images" / name).is_file()
+
+
+def test_the_kept_figures_are_those_of_the_kept_runs() -> None:
+    rows = json.loads((DOCS / "reproduction.json").read_text())["rows"]
+    runs = map(json.loads, lzma.decompress((DOCS / report.RUNS).read_bytes()).splitlines())
+    found: dict[str, dict[int, float]] = {}
+    for run in runs:
+        found.setdefault(run["row"], {})[run["seed"]] = run["scores"]["human"]["CIDEr"]
+    assert found.keys() == rows.keys()
+    for name, cider in found.items():
+        assert sorted(cider) == rows[name]["seeds"]
+        assert fmean(cider.values()) == pytest.approx(
+            rows[name]["human"]["CIDEr"]["mean"], abs=1e-3
+        )
