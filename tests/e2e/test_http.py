@@ -291,7 +291,8 @@ def test_for_a_client_that_leaves_no_more_words_are_searched() -> None:
         eventually(lambda: service.metric("cancelled_total") == 1)
         service.captioner.reading.set()
         assert service.difference(clip(8), clip(9)).status_code == 200
-        assert service.captioner.read == ["sentence:"]
+        # The client may be gone before whoever told it the first word learns that it is to go on.
+        assert service.captioner.read in ([], ["sentence:"])
 
 
 def test_both_directions(shared: Service) -> None:
