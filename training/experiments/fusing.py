@@ -11,63 +11,54 @@ Shapes: B clips, T frames, D features.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from model.adapters import EdtcAdapter
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search
-from model.config import (
-    BartDecoderConfig,
-    CaptionerConfig,
-    EdtcAdapterConfig,
-    MaskingConfig,
-    TranslatorConfig,
-)
+from model.config import CaptionerConfig, EdtcAdapterConfig, MaskingConfig, TranslatorConfig
 from model.contracts import Parts
 from model.decoders import BartDecoder
 from model.difference import DIFFERENCES
-from model.encoders import Ensemble
-from model.runtimes.openvino import OpenVino
 from model.types import Encoded
-from training.captions.tokenizer import MAX_TOKENS, train_tokenizer
-from training.experiments import encoders, esc_scenes, runs
-from training.experiments.esc_scenes import SPLITS, Roots
+from training.captions.tokenizer import MAX_TOKENS
+from training.experiments import runs
+from training.experiments.esc_scenes import Roots
+from training.experiments.fusing_material import (
+    BATCH,
+    HEADS,
+    WIDTH,
+    WIDTHS,
+    Study,
+    decoder_config,
+    prepare,
+)
 from training.experiments.testing import plain
 from training.fit import Budget, Stage, best, curves, fit, load_weights
-from training.losses import Captioning, Pairing, TextEncoder, Twinned
+from training.losses import Captioning, Twinned
 from training.losses.twinned import SMOOTHING
 from training.recipes.adl import KeptSources
-from training.recipes.edtc import LEARNS, Pairs, cycles
+from training.recipes.edtc import LEARNS, cycles
 from training.recipes.recipe import Plan
-from training.samples import features
 from training.samples.by_length import ByLength
 from training.samples.frames import FrameSamples, KeptFrames
-from training.scenes.bank import SoundBank
 
-WIDTHS = {"mobilenet": 384, "efficientat": 384, "yamnet": 1024}
-"""Of the encoders' frames, in the order in which they lie side by side."""
 ALL = tuple(WIDTHS)
 BEST = "best"
 """The encoder that, alone and with the first seed, had the lowest loss on validation."""
-WINDOW, FRAME_S = 32, 0.32
-VOCABULARY = 2000
-WIDTH, HEADS, FFN = 128, 4, 512
+WINDOW = 32
 FUSER = 1
 TRANSLATOR = TranslatorConfig(encoder_layers=2, decoder_layers=1)
-STEPS, BATCH, RATE = 450, 32, 2e-3
-TEXT_STEPS = 400
+STEPS, RATE = 450, 1e-3
 CHECKS = 5
 """How often the loss of validation is told."""
 
@@ -97,16 +88,6 @@ ROWS = {
 """The paper's nine, in which HTSAT is the best encoder; ``concat`` is the control that it lacks."""
 
 
-@dataclass(frozen=True)
-class Study:
-    """What all runs have in common."""
-
-    output: Path
-    sources: Mapping[str, KeptSources]
-    """By split."""
-    text: TextEncoder
-
-
 def reproduce(
     *,
     roots: Roots,
@@ -125,7 +106,7 @@ def reproduce(
     left = runs.left(output, ROWS, seeds, part)
     if not left:
         return
-    study = _prepared(roots, parts, output)
+    study = prepare(roots, parts, output)
     for name, seed in left:
         _done(study, name, seed)
 
@@ -154,7 +135,7 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     began = time.process_time()
     train, validation = study.sources["train"], study.sources["validation"]
     torch.manual_seed(seed)
-    model = captioner(row, len(train.tokenizer))
+    model = captioner(row, study.bart)
     loss = Twinned(model, study.text) if row.twin else Captioning(model, SMOOTHING)
     checked = STEPS // CHECKS
     stage = Stage(
@@ -205,8 +186,8 @@ class Streams(KeptFrames):
         return super().forward(torch.cat([frames[..., each] for each in self.slices], 2), lengths)
 
 
-def captioner(row: Row, vocabulary: int) -> CaptionerModel:
-    """Small, on the frames of the row's encoders."""
+def captioner(row: Row, bart: BartDecoder) -> CaptionerModel:
+    """Small, on the frames of the row's encoders; its decoder starts as ``bart`` is."""
     streams = tuple(WIDTHS[name] for name in row.parts)
     adapter = EdtcAdapterConfig(
         streams=streams,
@@ -215,70 +196,14 @@ def captioner(row: Row, vocabulary: int) -> CaptionerModel:
         fuser_layers=FUSER if row.fuser else None,
         translator=TRANSLATOR if row.translator else None,
     )
-    decoder = BartDecoderConfig(
-        vocab_size=vocabulary, width=WIDTH, layers=2, encoder_layers=1, heads=HEADS, ffn=FFN,
-        max_positions=128,
-    )  # fmt: skip
     block = MaskingConfig()
     parts = Parts(
         Streams(row.parts),  # type: ignore[arg-type]
         EdtcAdapter(inputs=sum(streams), width=WIDTH, **adapter.keywords()),
         DIFFERENCES[block.name](width=WIDTH),
-        BartDecoder(**decoder.keywords()),
+        deepcopy(bart),
     )
+    decoder = decoder_config(bart.bart.model.shared.num_embeddings)
     return CaptionerModel(
         CaptionerConfig(adapter=adapter, difference=block, decoder=decoder), parts
     )
-
-
-# -- what all runs have in common -------------------------------------------------------------
-
-
-def _prepared(roots: Roots, parts: Mapping[str, Path], output: Path) -> Study:
-    scenes = output / "scenes"
-    esc_scenes.build(roots, scenes)
-    clips = {split: esc_scenes.read(scenes, split) for split in SPLITS}
-    texts = [text for clip in clips["train"] for text in clip.captions]
-    tokenizer = train_tokenizer(texts, VOCABULARY)
-
-    @cache
-    def ensemble() -> Ensemble:
-        heard = [encoders.read(parts[name], OpenVino()) for name in ALL]
-        return Ensemble(parts=heard, frame_s=FRAME_S).eval()
-
-    def renderer(split: str) -> features.Renderer:
-        nothing = SoundBank([], sample_rate=ensemble().sample_rate)  # nothing is mixed in
-        return features.Renderer(scenes, clips[split], nothing, ensemble(), 0)
-
-    sources = {}
-    for split in SPLITS:
-        kept = features.keep(
-            output / "features" / split,
-            lambda split=split: renderer(split),  # type: ignore[misc]
-            [],
-            variants=0,
-            joined=False,
-        )
-        sources[split] = KeptSources(clips[split], kept, tokenizer, CaptionerConfig())
-    told = [clip.captions for clip in clips["train"] if len(set(clip.captions)) > 1]
-    return Study(output, sources, _read_captions(told, tokenizer, output))
-
-
-def _read_captions(
-    told: Sequence[tuple[str, ...]], tokenizer: PreTrainedTokenizerFast, output: Path
-) -> TextEncoder:
-    """The text encoder that twins hear captions through; it learns of the training clips'."""
-    torch.manual_seed(0)
-    text = TextEncoder(vocab_size=len(tokenizer), width=WIDTH, layers=2, heads=HEADS)
-    path = output / "text.safetensors"
-    if path.exists():
-        load_model(text, path)
-        return text
-    budget = Budget(TEXT_STEPS, BATCH, 1e-3, TEXT_STEPS // 10, 0.01, TEXT_STEPS, workers=0)
-    folder = output / "runs" / f"text-{os.getpid()}"
-    fit(Stage("text", Pairs(told, tokenizer, seed=0), Pairing(text), "", budget), folder)
-    shutil.rmtree(folder)
-    half = path.with_suffix(f".{os.getpid()}")
-    save_model(text, str(half))
-    half.rename(path)
-    return text

@@ -17,7 +17,8 @@ import numpy as np
 
 from training.evaluation.card import between
 from training.experiments import intervals
-from training.experiments.fusing import ALL, BATCH, ROWS, WIDTH
+from training.experiments.fusing import ALL, ROWS
+from training.experiments.fusing_material import BATCH, WIDTH
 from training.experiments.runs import Result, read
 from training.experiments.summary import HUMAN, thinned
 

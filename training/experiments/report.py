@@ -14,7 +14,7 @@ from typing import Any
 from training.experiments.plots import plot
 from training.experiments.reproduce import read
 from training.experiments.rows import TABLES
-from training.experiments.summary import BASELINE, CASES, METRICS, summarize
+from training.experiments.summary import BASELINE, CASES, METRICS, VARIED, summarize
 
 PAPER = {
     "baseline": (0.585, 0.161, 0.179, 0.386, 0.399, 0.259),
@@ -177,10 +177,10 @@ def _grammar(rows: Rows, names: Sequence[str]) -> list[str]:
 def _factor(rows: Rows, names: Sequence[str]) -> list[str]:
     body = [
         [name, str(len(rows[name]["seeds"])), _interval(rows[name]["human"]["CIDEr"]),
-         _gain(rows[name]["human"])]
+         _gain(rows[name]["human"]), _signed(rows[name]["apart"]) if "apart" in rows[name] else ""]
         for name in names
     ]  # fmt: skip
-    return _table(["row", "seeds", "CIDEr", "less the baseline's"], body)
+    return _table(["row", "seeds", "CIDEr", "less the baseline's", f"less {VARIED}'s"], body)
 
 
 def _paper(names: Sequence[str]) -> list[str]:

@@ -24,8 +24,8 @@ TABLES = {
     "power": ("masking-softer", "masking-same-same", "masking-louder"),
     "rate": ("baseline-rate-3e-4", "baseline-rate-1e-3", "baseline-rate-3e-3"),
     "size": ("baseline", "subtraction-same-same", "masking-same-same", "baseline-half",
-             "subtraction-half", "masking-half", "baseline-quarter", "subtraction-quarter",
-             "masking-quarter"),
+             "subtraction-half", "masking-half", "mixtures-half", "baseline-quarter",
+             "subtraction-quarter", "masking-quarter", "mixtures-quarter"),
 }  # fmt: skip
 """The paper's; the control; a factor each; and what the learning rate is chosen by."""
 

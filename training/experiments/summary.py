@@ -18,16 +18,21 @@ HUMAN = "human"
 CURVE = 20
 """Points of a learning curve."""
 EXAMPLES = 6
-EXAMPLE_ROWS = (BASELINE, "masking-same-same")
+VARIED = "masking-same-same"
+"""What the rows of factors vary one thing of."""
+EXAMPLE_ROWS = (BASELINE, VARIED)
 PAIRS = (
     ("masking over subtraction", "masking-same-same", "subtraction-same-same"),
     ("masking over the same mixtures without references", "masking-same-same", "mixtures-alone"),
     ("mixtures without references over none", "mixtures-alone", BASELINE),
     ("half of the clips: masking over none", "masking-half", "baseline-half"),
-    ("a quarter of the clips: masking over none", "masking-quarter", "baseline-quarter"),
     ("half of the clips: subtraction over none", "subtraction-half", "baseline-half"),
+    ("half of the clips: mixtures without references over none", "mixtures-half", "baseline-half"),
+    ("a quarter of the clips: masking over none", "masking-quarter", "baseline-quarter"),
     ("a quarter of the clips: subtraction over none", "subtraction-quarter", "baseline-quarter"),
-)
+    ("a quarter of the clips: mixtures without references over none", "mixtures-quarter",
+     "baseline-quarter"),
+)  # fmt: skip
 """What is compared besides: which row with which."""
 
 Result = dict[str, Any]
@@ -44,18 +49,21 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
         by_row.setdefault(one["row"], []).append(one)
     ordered = rows_of([*TABLES])
     rows = {row: _row(by_row[row], by_row) for row in ordered if row in by_row}
-    pairs = {
-        what: _pair(by_row[row], by_row[other])
-        for what, row, other in PAIRS
-        if {one["seed"] for one in by_row.get(row, ())}
-        & {one["seed"] for one in by_row.get(other, ())}
-    }
+    for row in rows:
+        apart = _pair(by_row, row, VARIED)
+        if apart and row != VARIED:
+            rows[row]["apart"] = apart
+    found = {what: _pair(by_row, row, other) for what, row, other in PAIRS}
+    pairs = {what: pair for what, pair in found.items() if pair}
     return {"rows": rows, "pairs": pairs, "examples": _examples(by_row)}
 
 
-def _pair(own: Sequence[Result], others: Sequence[Result]) -> dict[str, Any]:
-    """CIDEr of human scenes less that of another row by the same seeds."""
+def _pair(by_row: Mapping[str, Sequence[Result]], row: str, other: str) -> dict[str, Any] | None:
+    """CIDEr of human scenes less that of another row by the same seeds; None if it has none."""
+    own, others = by_row.get(row, ()), by_row.get(other, ())
     seeds = sorted({one["seed"] for one in own} & {one["seed"] for one in others})
+    if not seeds:
+        return None
     first, second = ([one for one in each if one["seed"] in seeds] for each in (own, others))
     apart = intervals.difference(_cider(first, HUMAN), _cider(second, HUMAN))
     return {"seeds": seeds, **_plain(apart)}

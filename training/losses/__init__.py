@@ -4,6 +4,7 @@ Arguments are those of ``samples.collate``.
 """
 
 from training.losses.captioning import Captioning, Telling
+from training.losses.denoising import Denoising
 from training.losses.disentangling import Disentangling
 from training.losses.distillation import Differing, Hearing, Rest
 from training.losses.explaining import Explaining, Speaking
@@ -12,6 +13,6 @@ from training.losses.reading import Pairing, TextEncoder
 from training.losses.twinned import Twinned
 
 __all__ = [
-    "Captioning", "Differing", "Disentangling", "Explaining", "Hearing", "Instructor", "Pairing",
-    "Rest", "Speaking", "Telling", "TextEncoder", "Twinned",
+    "Captioning", "Denoising", "Differing", "Disentangling", "Explaining", "Hearing", "Instructor",
+    "Pairing", "Rest", "Speaking", "Telling", "TextEncoder", "Twinned",
 ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 The paper's three encoders are published and frozen; here they are the bundled checkpoint's and the
 teacher's network, on captions that people wrote, rendered from recordings (``samples.rendered``),
-with references: so the checkpoint answers both routes. A scene is heard once and learned from
+with references: so the checkpoint answers both routes. BART is not pretrained: first it learns to
+write out captions of which tokens are missing. A scene is heard once and learned from
 several times, so SpecAugment is on the encoders' frames (``samples.masked``): on their log-mels it
 would take a pass of each encoder at every visit.
 """
@@ -33,6 +34,7 @@ from model.config import (
     EnsembleConfig,
     TranslatorConfig,
 )
+from model.decoders import BartDecoder
 from model.encoders import EfficientAt, Ensemble
 from training import losses
 from training.captions.tokenizer import MAX_TOKENS, STYLES, tokenize, train_tokenizer
@@ -42,7 +44,9 @@ from training.fit import Budget, Stage
 from training.losses.twinned import SMOOTHING
 from training.recipes.hearing import SEARCH, VOCAB_SIZE, Hearing, HearingSources, canvases_of
 from training.recipes.recipe import Data, Plan
+from training.samples.by_length import ByLength
 from training.samples.collate import Sample
+from training.samples.deleted import Deleted
 from training.samples.differences import Differences
 from training.samples.frames import Heard, without_encoder
 from training.samples.masked import Masked
@@ -95,7 +99,7 @@ class Pairs(Dataset[Sample]):
 
 @dataclass(frozen=True)
 class Edtc:
-    """Two stages: what captions mean, and captions."""
+    """Three stages: how captions are worded, what they mean, and what they say of clips."""
 
     width: int = 240
     """A third of it is what FUSER's attention over features is on."""
@@ -105,6 +109,7 @@ class Edtc:
     twin: bool = True
     encoder_layers: int = 1
     """Of BART."""
+    bart_steps: int = 2500
     text_steps: int = 800
     caption_steps: int = 3000
     batch_size: int = 32
@@ -148,7 +153,14 @@ class Edtc:
             after_step=learns.merge if isinstance(learns, losses.Twinned) else None,
             schedule=cycles,
         )
-        stages = [*stages, captions] if self.twin else [captions]
+        wording = Stage(
+            "bart",
+            ByLength(Deleted(texts, tokenizer, seed=seed), self.batch_size, seed=seed),
+            losses.Denoising(cast(BartDecoder, model.decoder), SMOOTHING),
+            "",
+            self._budget(self.bart_steps, seed),
+        )
+        stages = [wording, *(stages if self.twin else []), captions]
         return Plan(model, tokenizer, baseline_search(max_length=MAX_TOKENS, **SEARCH), stages)
 
     def _reader(
@@ -223,6 +235,7 @@ def cycles(done: float) -> float:
 
 _SMOKE: dict[str, Any] = {
     "width": 24,
+    "bart_steps": 2,
     "text_steps": 2,
     "caption_steps": 2,
     "batch_size": 2,

@@ -18,7 +18,7 @@ from model.published import yamnet
 from tests.support.networks import tagger
 from training import __main__ as command
 from training.evaluation import coco
-from training.experiments import fusing, fusing_report
+from training.experiments import fusing, fusing_material, fusing_report
 from training.experiments.esc_scenes import Roots
 from training.experiments.fusing import Streams
 from training.experiments.testing import PER_CLIP
@@ -44,10 +44,13 @@ def test_a_study_is_done_once_and_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, value in {
-        "STEPS": 2, "TEXT_STEPS": 1, "CHECKS": 2, "BATCH": 2, "WIDTH": 8, "FFN": 8, "HEADS": 2,
+        "STEPS": 2, "BART_STEPS": 10, "TEXT_STEPS": 10, "CHECKS": 2, "BATCH": 2, "WIDTH": 8,
+        "FFN": 8, "HEADS": 2,
         "WIDTHS": {"mobilenet": captioner.encoder.width, "efficientat": 384, "yamnet": 1024},
     }.items():  # fmt: skip
-        monkeypatch.setattr(fusing, name, value)
+        for module in (fusing, fusing_material):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
     rows = ("mobilenet", "efficientat", "yamnet", "best-translator", "fuser-twin")
     for module in (fusing, fusing_report):
         monkeypatch.setattr(module, "ROWS", {name: fusing.ROWS[name] for name in rows})

@@ -68,6 +68,19 @@ def test_rows_are_compared_by_the_seeds_that_both_have(tmp_path: Path) -> None:
     assert "| masking over the same mixtures without references | 1 | +0.200 [+0.200, " in text
 
 
+def test_a_factor_is_held_against_the_row_that_it_varies(tmp_path: Path) -> None:
+    rows = [result("baseline", seed, [0.1, 0.3]) for seed in range(2)]
+    rows += [result("masking-same-same", seed, [0.2 + 0.1 * seed, 0.4]) for seed in range(3)]
+    rows += [result("masking-open", seed, [0.3 + 0.1 * seed, 0.4]) for seed in (1, 2)]
+    text = report.figures(summarize(rows), tmp_path)
+    table = text.partition("### The mask at the start\n")[2].partition("###")[0]
+    assert "| row | seeds | CIDEr | less the baseline's | less masking-same-same's |" in table
+    [line] = [line for line in table.splitlines() if line.startswith("| masking-open |")]
+    assert line.endswith("|  | +0.050 [+0.000, +0.100] |"), "the baseline lacks a seed"
+    [line] = [line for line in table.splitlines() if line.startswith("| masking-same-same |")]
+    assert line.endswith("|  |")
+
+
 def test_the_runs_stay_with_the_page(tmp_path: Path) -> None:
     study, docs = tmp_path / "study", tmp_path / "docs"
     for folder in (study, docs):
