@@ -21,9 +21,10 @@ help: ## list the targets
 
 install: $(INSTALLED) ## create .venv from requirements.lock (every other target does)
 
+# Python compiles what is imported: pip would take a minute more for all of it.
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --no-compile -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 

@@ -24,6 +24,8 @@ EXAMPLE_ROWS = (BASELINE, VARIED)
 PAIRS = (
     ("masking over subtraction", "masking-same-same", "subtraction-same-same"),
     ("masking over the same mixtures without references", "masking-same-same", "mixtures-alone"),
+    ("subtraction over the same mixtures without references", "subtraction-same-same",
+     "mixtures-alone"),
     ("mixtures without references over none", "mixtures-alone", BASELINE),
     ("half of the clips: masking over none", "masking-half", "baseline-half"),
     ("half of the clips: subtraction over none", "subtraction-half", "baseline-half"),
@@ -32,6 +34,8 @@ PAIRS = (
     ("a quarter of the clips: subtraction over none", "subtraction-quarter", "baseline-quarter"),
     ("a quarter of the clips: mixtures without references over none", "mixtures-quarter",
      "baseline-quarter"),
+    ("a quarter of the clips: subtraction over the same mixtures without references",
+     "subtraction-quarter", "mixtures-quarter"),
 )  # fmt: skip
 """What is compared besides: which row with which."""
 
