@@ -203,6 +203,15 @@ def _differences(rows: Rows) -> list[str]:
         texts = [f"{value:.3f}" for value in cells]
         body.append([name, *texts, *["n/a"] * (len(head) - 1 - len(texts))])
     lines = ["### The four cases of table 3, aligned reference", "", *_table(head, body)]
+    left = {name: row["differences"] for name, row in rows.items() if "differences" in row}
+    if left:
+        conditions = [*next(iter(left.values()))]
+        lines += ["### A mixture less its reference, by what the reference is: recall, leak", ""]
+        lines += _table(
+            ["trained as", *conditions],
+            [[name, *(f"{by[one]['recall']:.3f}, {by[one]['leak']:.3f}" for one in conditions)]
+             for name, by in left.items()],
+        )  # fmt: skip
     masks = {name: row["auc"] for name, row in rows.items() if "auc" in row}
     if masks:
         conditions = [*next(iter(masks.values()))]

@@ -81,6 +81,19 @@ def test_a_factor_is_held_against_the_row_that_it_varies(tmp_path: Path) -> None
     assert line.endswith("|  |")
 
 
+def test_differences_are_told_by_what_the_reference_is(tmp_path: Path) -> None:
+    rows = []
+    for seed in range(2):
+        rates = {"recall": 0.4 + 0.1 * seed, "leak": 0.05}
+        one = result("masking-same-same", seed, [0.2, 0.4])
+        one["differences"] = {"same/same": rates, "same/diff": {"recall": 0.3, "leak": 0.1}}
+        one["inverse"] = rates
+        rows.append(one)
+    text = report.figures(summarize(rows), tmp_path)
+    assert "| trained as | same/same | same/diff |" in text
+    assert "| masking-same-same | 0.450, 0.050 | 0.300, 0.100 |" in text
+
+
 def test_the_runs_stay_with_the_page(tmp_path: Path) -> None:
     study, docs = tmp_path / "study", tmp_path / "docs"
     for folder in (study, docs):
