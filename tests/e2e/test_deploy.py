@@ -68,14 +68,15 @@ class Balancer:
     @contextmanager
     def running(self) -> Iterator[httpx.Client]:
         """A client of it."""
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=CLIENTS)
+        limits = httpx.Limits(max_connections=None)
         url = f"http://{self.address}:{self.port}"
+        close = {"connection": "close"}  # else one may be asked that nginx is about to close
         # In the namespace there is no other user.
         child = subprocess.Popen([*self.command, "-g", "user root; daemon off;"])
         try:
             eventually(lambda: child.poll() is not None or self._listens())
             assert child.poll() is None
-            with httpx.Client(base_url=url, timeout=WAIT_S, limits=limits) as client:
+            with httpx.Client(base_url=url, timeout=WAIT_S, limits=limits, headers=close) as client:
                 yield client
         finally:
             child.terminate()
