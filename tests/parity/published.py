@@ -57,17 +57,22 @@ class PublishedCaptioner(nn.Module):
         self.audio_adapt = nn.Sequential(nn.Linear(widths[-1], bart.d_model))
         self.bart_lm = BartForConditionalGeneration(bart)
 
-    def memory(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Clips [S] of any length -> BART's encoder output [B, 32, D] and its mask [B, 32]."""
+    def frames(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Clips [S] of any length -> what BART's encoder is given, [B, 32, D], and [B, 32]."""
         inputs = [padded(log_mel(clip)) for clip in clips]
         features = torch.stack([features for features, _ in inputs])
         mask = torch.stack([mask for _, mask in inputs])
-        embedded = self.audio_adapt(self.audio_enc(features))
+        return self.audio_adapt(self.audio_enc(features)), mask
+
+    def memory(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """BART's encoder output [B, 32, D], in its own precision, and its mask [B, 32]."""
+        embedded, mask = self.frames(clips)
         encoder = self.bart_lm.get_encoder()
+        embedded = embedded.to(self.bart_lm.dtype)
         return encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state, mask
 
     def logits(self, clips: Sequence[Tensor], tokens: Tensor) -> Tensor:
-        """Teacher-forced logits [B, L, V] of captions [B, L]."""
+        """Teacher-forced logits [B, L, V] of captions [B, L], in BART's own precision."""
         memory, mask = self.memory(clips)
         start = torch.full_like(tokens[:, :1], EOS)
         return self.bart_lm(
