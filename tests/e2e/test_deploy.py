@@ -26,7 +26,13 @@ import pytest
 from tests.e2e.deployment import DEPLOY, free_port, own_address, program, with_mounts
 from tests.support.audio import by_soundfile
 from tests.support.captioner import FATAL, clip
-from tests.support.client import WAIT_S, assert_problem, eventually, multipart
+from tests.support.client import (
+    WAIT_S,
+    assert_problem,
+    eventually,
+    fresh_connections,
+    multipart,
+)
 from tests.support.process import Process, serving
 from tests.support.threaded import in_thread
 from tests.support.tones import RATE, ToneCaptioner, recording
@@ -68,15 +74,12 @@ class Balancer:
     @contextmanager
     def running(self) -> Iterator[httpx.Client]:
         """A client of it."""
-        limits = httpx.Limits(max_connections=None)
-        url = f"http://{self.address}:{self.port}"
-        close = {"connection": "close"}  # else one may be asked that nginx is about to close
         # In the namespace there is no other user.
         child = subprocess.Popen([*self.command, "-g", "user root; daemon off;"])
         try:
             eventually(lambda: child.poll() is not None or self._listens())
             assert child.poll() is None
-            with httpx.Client(base_url=url, timeout=WAIT_S, limits=limits, headers=close) as client:
+            with fresh_connections(f"http://{self.address}:{self.port}") as client:
                 yield client
         finally:
             child.terminate()

@@ -33,17 +33,25 @@ def multipart(**files: bytes) -> bytes:
     return b"".join(parts) + b"--xx--\r\n"
 
 
+def fresh_connections(address: str) -> httpx.Client:
+    """A client for many threads, each of whose requests has a connection of its own.
+
+    None is ever idle: a pool closes idle ones, also one that it has just given to a thread, and
+    gives out those that the server is about to close.
+    """
+    return httpx.Client(
+        base_url=address,
+        timeout=WAIT_S,
+        limits=httpx.Limits(max_connections=None),
+        headers={"connection": "close"},
+    )
+
+
 class Client:
     """Asks the service at an address; closed by whoever made it, with ``http``."""
 
     def __init__(self, address: str) -> None:
-        # None is ever idle: a pool closes idle ones, also one that it has just given to a thread.
-        self.http = httpx.Client(
-            base_url=address,
-            timeout=WAIT_S,
-            limits=httpx.Limits(max_connections=None),
-            headers={"connection": "close"},
-        )
+        self.http = fresh_connections(address)
         self._port = int(address.rpartition(":")[2])
 
     def caption(

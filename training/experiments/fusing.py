@@ -31,17 +31,10 @@ from model.decoders import BartDecoder
 from model.difference import DIFFERENCES
 from model.types import Encoded
 from training.captions.tokenizer import MAX_TOKENS
+from training.experiments import fusing_material as material
 from training.experiments import runs
 from training.experiments.esc_scenes import Roots
-from training.experiments.fusing_material import (
-    BATCH,
-    HEADS,
-    WIDTH,
-    WIDTHS,
-    Study,
-    decoder_config,
-    prepare,
-)
+from training.experiments.fusing_material import Study
 from training.experiments.testing import plain
 from training.fit import Budget, Stage, best, curves, fit, load_weights
 from training.losses import Captioning, Twinned
@@ -52,7 +45,7 @@ from training.recipes.recipe import Plan
 from training.samples.by_length import ByLength
 from training.samples.frames import FrameSamples, KeptFrames
 
-ALL = tuple(WIDTHS)
+ALL = tuple(material.WIDTHS)
 BEST = "best"
 """The encoder that, alone and with the first seed, had the lowest loss on validation."""
 WINDOW = 32
@@ -106,7 +99,7 @@ def reproduce(
     left = runs.left(output, ROWS, seeds, part)
     if not left:
         return
-    study = prepare(roots, parts, output)
+    study = material.prepare(roots, parts, output)
     for name, seed in left:
         _done(study, name, seed)
 
@@ -140,10 +133,12 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     checked = STEPS // CHECKS
     stage = Stage(
         "captions",
-        ByLength(_samples(train, seed), BATCH, seed=seed),
+        ByLength(_samples(train, seed), material.BATCH, seed=seed),
         loss,
         LEARNS,
-        Budget(STEPS, BATCH, RATE, weight_decay=0.01, save_steps=checked, workers=0, seed=seed),
+        Budget(
+            STEPS, material.BATCH, RATE, weight_decay=0.01, save_steps=checked, workers=0, seed=seed
+        ),
         _samples(validation, 0),
         after_step=loss.merge if isinstance(loss, Twinned) else None,
         schedule=cycles,
@@ -178,8 +173,14 @@ class Streams(KeptFrames):
 
     def __init__(self, parts: Sequence[str]) -> None:
         super().__init__()
-        ends = dict(zip(WIDTHS, torch.tensor([*WIDTHS.values()]).cumsum(0).tolist(), strict=True))
-        self.slices = [slice(ends[name] - WIDTHS[name], ends[name]) for name in parts]
+        ends = dict(
+            zip(
+                material.WIDTHS,
+                torch.tensor([*material.WIDTHS.values()]).cumsum(0).tolist(),
+                strict=True,
+            )
+        )
+        self.slices = [slice(ends[name] - material.WIDTHS[name], ends[name]) for name in parts]
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Encoded:
         """[B, T, D of all], zero beyond ``lengths`` [B] -> [B, T, D of these]."""
@@ -188,22 +189,22 @@ class Streams(KeptFrames):
 
 def captioner(row: Row, bart: BartDecoder) -> CaptionerModel:
     """Small, on the frames of the row's encoders; its decoder starts as ``bart`` is."""
-    streams = tuple(WIDTHS[name] for name in row.parts)
+    streams = tuple(material.WIDTHS[name] for name in row.parts)
     adapter = EdtcAdapterConfig(
         streams=streams,
         window=WINDOW,
-        heads=HEADS,
+        heads=material.HEADS,
         fuser_layers=FUSER if row.fuser else None,
         translator=TRANSLATOR if row.translator else None,
     )
     block = MaskingConfig()
     parts = Parts(
         Streams(row.parts),  # type: ignore[arg-type]
-        EdtcAdapter(inputs=sum(streams), width=WIDTH, **adapter.keywords()),
-        DIFFERENCES[block.name](width=WIDTH),
+        EdtcAdapter(inputs=sum(streams), width=material.WIDTH, **adapter.keywords()),
+        DIFFERENCES[block.name](width=material.WIDTH),
         deepcopy(bart),
     )
-    decoder = decoder_config(bart.bart.model.shared.num_embeddings)
+    decoder = material.decoder_config(bart.bart.model.shared.num_embeddings)
     return CaptionerModel(
         CaptionerConfig(adapter=adapter, difference=block, decoder=decoder), parts
     )

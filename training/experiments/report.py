@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,24 +203,23 @@ def _differences(rows: Rows) -> list[str]:
         texts = [f"{value:.3f}" for value in cells]
         body.append([name, *texts, *["n/a"] * (len(head) - 1 - len(texts))])
     lines = ["### The four cases of table 3, aligned reference", "", *_table(head, body)]
-    left = {name: row["differences"] for name, row in rows.items() if "differences" in row}
-    if left:
-        conditions = [*next(iter(left.values()))]
-        lines += ["### A mixture less its reference, by what the reference is: recall, leak", ""]
-        lines += _table(
-            ["trained as", *conditions],
-            [[name, *(f"{by[one]['recall']:.3f}, {by[one]['leak']:.3f}" for one in conditions)]
-             for name, by in left.items()],
-        )  # fmt: skip
-    masks = {name: row["auc"] for name, row in rows.items() if "auc" in row}
-    if masks:
-        conditions = [*next(iter(masks.values()))]
-        lines += ["### The mask as an explanation", ""]
-        lines += _table(
-            ["trained as", *conditions],
-            [[name, *(f"{auc[one]:.3f}" for one in conditions)] for name, auc in masks.items()],
-        )
-    return lines
+    lines += _by_condition(
+        rows,
+        "differences",
+        "A mixture less its reference, by what the reference is: recall, leak",
+        lambda rates: f"{rates['recall']:.3f}, {rates['leak']:.3f}",
+    )
+    return lines + _by_condition(rows, "auc", "The mask as an explanation", "{:.3f}".format)
+
+
+def _by_condition(rows: Rows, key: str, title: str, cell: Callable[[Any], str]) -> list[str]:
+    """A row's ``key`` under each condition of the reference; nothing if no row has any."""
+    found = {name: row[key] for name, row in rows.items() if key in row}
+    if not found:
+        return []
+    conditions = [*next(iter(found.values()))]
+    body = [[name, *(cell(by[one]) for one in conditions)] for name, by in found.items()]
+    return [f"### {title}", "", *_table(["trained as", *conditions], body)]
 
 
 def _examples(examples: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -54,8 +54,7 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
     ordered = rows_of([*TABLES])
     rows = {row: _row(by_row[row], by_row) for row in ordered if row in by_row}
     for row in rows:
-        apart = _pair(by_row, row, VARIED)
-        if apart and row != VARIED:
+        if row != VARIED and (apart := _pair(by_row, row, VARIED)):
             rows[row]["apart"] = apart
     found = {what: _pair(by_row, row, other) for what, row, other in PAIRS}
     pairs = {what: pair for what, pair in found.items() if pair}

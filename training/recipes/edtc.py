@@ -3,9 +3,9 @@
 The paper's three encoders are published and frozen; here they are the bundled checkpoint's and the
 teacher's network, on captions that people wrote, rendered from recordings (``samples.rendered``),
 with references: so the checkpoint answers both routes. BART is not pretrained: first it learns to
-write out captions of which tokens are missing. A scene is heard once and learned from
-several times, so SpecAugment is on the encoders' frames (``samples.masked``): on their log-mels it
-would take a pass of each encoder at every visit.
+write out captions of which tokens are missing. A scene is heard once and learned from several
+times, so SpecAugment is on the encoders' frames (``samples.masked``): on their log-mels it would
+take a pass of each encoder at every visit.
 """
 
 from __future__ import annotations
