@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-os.environ["NUMBA_DISABLE_JIT"] = "1"
-"""librosa, a reference, is called for milliseconds; compiling it takes half a minute."""
-
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("AUDIODIFF_DATA", ROOT.parent / "shared" / "data"))
 NEEDS_DATA = "(set AUDIODIFF_DATA)"
