@@ -9,17 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 import srt
 import torch
 import webvtt
 
-from engine import recording as recordings
 from service import schemas
 from tests.support.audio import by_soundfile
 from tests.support.captioner import FakeCaptioner
 from tests.support.client import WAIT_S, Client, assert_problem, eventually, multipart
+from tests.support.process import decoders
 from tests.support.threaded import in_thread
 from tests.support.tones import RATE, ToneCaptioner, recording
 
@@ -57,11 +56,6 @@ def running(captioner: FakeCaptioner | None = None, **settings: Any) -> Iterator
 def shared() -> Iterator[Service]:
     with running(max_timeline_seconds=1000, max_timeline_mb=40) as service:
         yield service
-
-
-def decoders() -> int:
-    children = psutil.Process().children(recursive=True)
-    return sum(recordings.MODULE in child.cmdline() for child in children)
 
 
 # -- answers ----------------------------------------------------------------------------------
@@ -213,9 +207,9 @@ def test_a_client_that_leaves_stops_the_work(accept: str) -> None:
         )
         connection.sendall(head.encode() + body)
         assert captioner.entered.acquire(timeout=WAIT_S)
-        assert decoders() == 1
+        assert len(decoders()) == 1
         connection.close()
-        eventually(lambda: decoders() == 0)
+        eventually(lambda: not decoders())
         eventually(lambda: service.metric("queue_depth") == 0)
         captioner.gate.set()
         eventually(lambda: service.metric("cancelled_total") == 1)

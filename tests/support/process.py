@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from engine import recording
 from tests.support.captioner import clip
 from tests.support.client import WAIT_S, Client, eventually
 
@@ -110,3 +113,17 @@ def serving(kind: str = "Faulty", **settings: object) -> Iterator[Process]:
         with process.http:
             eventually(lambda: process.http.get("/readyz").status_code == 200)
             yield process
+
+
+def decoders() -> list[psutil.Process]:
+    """This process's children that decode long recordings; one that was not waited for counts."""
+    return [one for one in psutil.Process().children(recursive=True) if _decodes(one)]
+
+
+def _decodes(process: psutil.Process) -> bool:
+    try:
+        return recording.MODULE in process.cmdline()
+    except psutil.ZombieProcess:  # it has ended, and its command line is not told any more
+        return True
+    except psutil.NoSuchProcess:
+        return False

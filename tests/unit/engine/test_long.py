@@ -10,10 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import BinaryIO
 
-import psutil
 import pytest
 
-from engine import recording as recordings
 from engine.engine import Engine
 from engine.errors import NotReady, QueueFull
 from engine.long import Entry, Progress, Whole
@@ -23,6 +21,7 @@ from model.errors import AudioTooLong, CorruptAudio, OptionsError, UnsupportedFo
 from model.types import GenerationOptions
 from tests.support.audio import by_soundfile
 from tests.support.captioner import FakeCaptioner
+from tests.support.process import decoders
 from tests.support.tones import RATE, ToneCaptioner, recording
 
 OPTIONS = GenerationOptions(num_beams=2)
@@ -54,12 +53,6 @@ def run(
             await engine.stop()
 
     asyncio.run(main())
-
-
-def decoders() -> list[psutil.Process]:
-    """The processes that decode long recordings."""
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if recordings.MODULE in one.cmdline()]
 
 
 PLACED = (("Dog", 3.0, 5.0), ("Rain", 12.0, 40.5), ("Dog", 50.0, 57.3), ("Rain", 57.3, 61.0))
