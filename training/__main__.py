@@ -115,6 +115,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             sys.exit(f"{name} is a study of its own: give it a command and a folder of its own")
         own[name](arguments)
         return
+    from training.arguments import TEACHER
     from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
     from training.experiments.reproduce import Data, prepare, reproduce
@@ -138,7 +139,8 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             given={name: value for name, value in given.items() if value is not None},
         )
     if "report" in arguments.tables:
-        print(write(arguments.output, arguments.docs))
+        name = "reproduction" if arguments.encoder == TEACHER else "reproduction-bundled"
+        print(write(arguments.output, arguments.docs and arguments.docs / f"{name}.md"))
 
 
 def _reproduce_adc(arguments: argparse.Namespace) -> None:

@@ -195,8 +195,8 @@ def _reproduce(commands: Commands) -> None:
     study.add_argument(
         "--docs",
         type=Path,
-        help="with report: the folder whose reproduction.md is made new, too (of adc "
-        "changes.md, of adiff explanations.md, of edtc fused.md)",
+        help="with report: the folder whose reproduction.md is made new, too (of another encoder "
+        "reproduction-bundled.md, of adc changes.md, of adiff explanations.md, of edtc fused.md)",
     )
     study.add_argument("--epochs", type=int, help="of rows that do not say it (the paper's)")
     study.add_argument("--batch-size", type=int, help="of rows that do not say it (the paper's)")

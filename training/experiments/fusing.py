@@ -13,15 +13,18 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from model import checkpoint
 from model.adapters import EdtcAdapter
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search
@@ -35,6 +38,7 @@ from training.experiments import fusing_material as material
 from training.experiments import runs
 from training.experiments.esc_scenes import Roots
 from training.experiments.fusing_material import Study
+from training.experiments.probing import probe
 from training.experiments.testing import plain
 from training.fit import Budget, Stage, best, curves, fit, load_weights
 from training.losses import Captioning, Twinned
@@ -43,9 +47,16 @@ from training.recipes.adl import KeptSources
 from training.recipes.edtc import LEARNS, cycles
 from training.recipes.recipe import Plan
 from training.samples.by_length import ByLength
+from training.samples.features import Waveforms
 from training.samples.frames import FrameSamples, KeptFrames
 
 ALL = tuple(material.WIDTHS)
+BUNDLED = "bundled"
+"""The bundled checkpoint as it is, which is no row: it learns nothing here."""
+PROBE = "probe"
+"""What a linear probe hears in the encoders' frames."""
+PROBED = (*ALL, "concat-bundled", "concat")
+"""Rows whose encoders are asked."""
 BEST = "best"
 """The encoder that, alone and with the first seed, had the lowest loss on validation."""
 WINDOW = 32
@@ -71,6 +82,7 @@ class Row:
 ROWS = {
     **{name: Row((name,)) for name in ALL},
     "concat": Row(),
+    "concat-bundled": Row(("mobilenet", "yamnet")),
     "fuser": Row(fuser=True),
     "best-fuser": Row((BEST,) * 3, fuser=True),
     "fuser-translator": Row(fuser=True, translator=True),
@@ -78,7 +90,10 @@ ROWS = {
     "best-twin": Row((BEST,), translator=True, twin=True),
     "fuser-twin": Row(fuser=True, translator=True, twin=True),
 }
-"""The paper's nine, in which HTSAT is the best encoder; ``concat`` is the control that it lacks."""
+"""The paper's nine, in which HTSAT is the best encoder; ``concat`` is the control that it lacks.
+
+``concat-bundled`` joins the two encoders whose weights may come with the bundled checkpoint.
+"""
 
 
 def reproduce(
@@ -97,11 +112,37 @@ def reproduce(
         CheckpointError: one of them cannot be read.
     """
     left = runs.left(output, ROWS, seeds, part)
-    if not left:
+    once: dict[str, Callable[[Study], dict[str, Any]]] = {
+        BUNDLED: partial(_told, parts["mobilenet"]),
+        PROBE: _probed,
+    }
+    undone = [name for name in once if part[0] == 0 and not runs.path(output, name, 0).exists()]
+    if not left and not undone:
         return
     study = material.prepare(roots, parts, output)
+    for name in undone:
+        print(name, flush=True)
+        runs.keep(output, name, 0, once[name](study))
     for name, seed in left:
         _done(study, name, seed)
+
+
+def _told(bundled: Path, study: Study) -> dict[str, Any]:
+    """What a whole checkpoint, which has learned from no scene, says of the plain clips."""
+    own = checkpoint.load(bundled, torch.float32)
+    plan = Plan(own.model, own.tokenizer, own.generation, [])
+    rate = own.model.encoder.sample_rate
+
+    def heard(split: str) -> dict[str, Any]:
+        kept = study.sources[split]
+        waveforms = Waveforms(study.output / "scenes", kept.clips, rate)
+        return plain(plan, replace(kept, features=waveforms))
+
+    return {**heard("test"), "validated": heard("validation")}
+
+
+def _probed(study: Study) -> dict[str, Any]:
+    return probe(study.sources, {row: slices(ROWS[row].parts) for row in PROBED}, ALL[0])
 
 
 def _done(study: Study, name: str, seed: int) -> dict[str, Any]:
@@ -150,7 +191,8 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     learned = curves(last)
     shutil.rmtree(folder)
     search = baseline_search(max_length=MAX_TOKENS)
-    scores = plain(Plan(model, train.tokenizer, search, [stage]), study.sources["test"])
+    plan = Plan(model, train.tokenizer, search, [stage])
+    scores = plain(plan, study.sources["test"])
     return {
         "steps": STEPS,
         "step": int(chosen.name.rpartition("-")[2]),
@@ -158,6 +200,7 @@ def _run(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
         "parameters": sum(each.numel() for each in model.parameters()),
         **learned,
         **scores,
+        "validated": plain(plan, validation),
     }
 
 
@@ -173,18 +216,18 @@ class Streams(KeptFrames):
 
     def __init__(self, parts: Sequence[str]) -> None:
         super().__init__()
-        ends = dict(
-            zip(
-                material.WIDTHS,
-                torch.tensor([*material.WIDTHS.values()]).cumsum(0).tolist(),
-                strict=True,
-            )
-        )
-        self.slices = [slice(ends[name] - material.WIDTHS[name], ends[name]) for name in parts]
+        self.slices = slices(parts)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Encoded:
         """[B, T, D of all], zero beyond ``lengths`` [B] -> [B, T, D of these]."""
         return super().forward(torch.cat([frames[..., each] for each in self.slices], 2), lengths)
+
+
+def slices(parts: Sequence[str]) -> list[slice]:
+    """Where the frames of these encoders lie among those that are kept."""
+    widths = material.WIDTHS
+    ends = dict(zip(widths, accumulate(widths.values()), strict=True))
+    return [slice(ends[name] - widths[name], ends[name]) for name in parts]
 
 
 def captioner(row: Row, bart: BartDecoder) -> CaptionerModel:

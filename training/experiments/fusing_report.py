@@ -17,7 +17,7 @@ import numpy as np
 
 from training.evaluation.card import between
 from training.experiments import intervals
-from training.experiments.fusing import ALL, ROWS
+from training.experiments.fusing import ALL, BUNDLED, PROBE, ROWS
 from training.experiments.fusing_material import BATCH, WIDTH
 from training.experiments.runs import Result, read
 from training.experiments.summary import HUMAN, thinned
@@ -50,7 +50,7 @@ GAINS = (
     ("all of it: over the best alone", "fuser-twin", BEST),
 )
 """What is gained, by which row over which."""
-BUNDLED = "mobilenet"
+OWN = "mobilenet"
 """The row that has what the bundled checkpoint has: its encoder behind one linear map."""
 
 
@@ -59,7 +59,10 @@ def write(study: Path, docs: Path | None = None) -> Path:
 
     With ``docs`` its ``fused.json``, ``fused.md`` and ``images`` are made new, too.
     """
-    summary = summarize([one for each in read(study, ROWS).values() for one in each])
+    found = read(study, (BUNDLED, PROBE, *ROWS))
+    probed = found.pop(PROBE, [{}])[0]
+    summary = summarize([one for each in found.values() for one in each])
+    summary["probe"] = {key: probed[key] for key in ("kinds", "encoders") if key in probed}
     for folder in (study, *([docs] if docs else [])):
         (folder / "fused.json").write_text(json.dumps(summary, separators=(",", ":")) + "\n")
         if summary["rows"]:
@@ -72,9 +75,10 @@ def write(study: Path, docs: Path | None = None) -> Path:
 
 def summarize(results: Sequence[Result]) -> dict[str, Any]:
     """Of every row: seeds, mean scores, CIDEr's interval, curves; and what gains what."""
-    by_row: dict[str, dict[int, Result]] = {name: {} for name in ROWS}
+    every: dict[str, dict[int, Result]] = {name: {} for name in (BUNDLED, *ROWS)}
     for one in results:
-        by_row[one["row"]][one["seed"]] = one
+        every[one["row"]][one["seed"]] = one
+    by_row = {name: every[name] for name in ROWS}
     best = next((one["parts"][0] for one in by_row["best-translator"].values()), None)
     named = {**by_row, BEST: by_row[best] if best else {}}
     rows = {name: _row([*found.values()]) for name, found in by_row.items() if found}
@@ -84,11 +88,39 @@ def summarize(results: Sequence[Result]) -> dict[str, Any]:
         if (gain := _gain(named.get(row, {}), named.get(other, {}))) is not None
     ]
     against = {
-        name: _below(found, by_row[BUNDLED])
+        name: _below(found, by_row[OWN])
         for name, found in by_row.items()
-        if name != BUNDLED and found.keys() & by_row[BUNDLED].keys()
+        if name != OWN and found.keys() & by_row[OWN].keys()
     }
-    return {"best": best, "rows": rows, "gains": gains, "against": against}
+    validated = {
+        name: _validated(found, {} if name in (BUNDLED, OWN) else every[OWN])
+        for name, found in every.items()
+        if _told(found)
+    }
+    return {
+        "best": best, "rows": rows, "gains": gains, "against": against, "validated": validated,
+    }  # fmt: skip
+
+
+def _told(found: Mapping[int, Result]) -> dict[int, Result]:
+    """What runs said of the validation's clips."""
+    return {seed: one["validated"] for seed, one in found.items() if "validated" in one}
+
+
+def _validated(found: Mapping[int, Result], others: Mapping[int, Result]) -> dict[str, Any]:
+    told = _told(found)
+    return {
+        "seeds": [*told],
+        "scores": _scores([*told.values()], COMPARED),
+        "tested": _scores([found[seed] for seed in told], COMPARED),
+        "gain": _gain(told, _told(others)),
+    }
+
+
+def _scores(found: Sequence[Result], metrics: Sequence[str]) -> dict[str, float]:
+    return {
+        metric: round(fmean(one["scores"][HUMAN][metric] for one in found), 4) for metric in metrics
+    }
 
 
 def text(summary: Mapping[str, Any]) -> str:
@@ -115,13 +147,22 @@ def text(summary: Mapping[str, Any]) -> str:
             "|---" * (len(COMPARED) + 3) + "|",
             *map(_gain_line, summary["gains"]),
             "",
-            f"What each row's lowest loss on validation has over `{BUNDLED}`, the bundled recipe's "
+            f"What each row's lowest loss on validation has over `{OWN}`, the bundled recipe's "
             "encoder behind one linear map, by the same seeds (negative: the row is better):",
             "",
             "| row | mean | of the seeds, from | to |",
             "|---" * 4 + "|",
             *(_against_line(name, apart) for name, apart in summary["against"].items()),
             "",
+            "What is said of the validation's human scenes, and of those that are tested on; "
+            f"`{BUNDLED}` is the bundled checkpoint as it is, which has learned from no scene:",
+            "",
+            "| row | seeds | CIDEr | Sounds-F | tested: CIDEr | tested: Sounds-F "
+            f"| CIDEr over `{OWN}` | Sounds-F over `{OWN}` |",
+            "|---" * 8 + "|",
+            *(_validated_line(name, told) for name, told in summary["validated"].items()),
+            "",
+            *_probe_lines(summary.get("probe")),
             "The paper's figures (Clotho's evaluation split) and what its rows are called here:",
             "",
             "| row | the paper's | METEOR | CIDEr | SPICE | SPIDEr | SPIDEr-FL | CIDEr here |",
@@ -143,10 +184,7 @@ def _row(found: Sequence[Result]) -> dict[str, Any]:
         "scenes": len(first["per_clip"][HUMAN]["CIDEr"]),
         "parameters": first["parameters"],
         "learnt_s": round(fmean(one["learnt_s"] for one in found)),
-        "scores": {
-            metric: round(fmean(one["scores"][HUMAN][metric] for one in found), 4)
-            for metric in METRICS
-        },
+        "scores": _scores(found, METRICS),
         "CIDEr": _plain(cider),
         "lowest": round(fmean(map(_lowest, found)), 4),
         "losses": thinned(first["losses"]),
@@ -195,18 +233,49 @@ def _line(name: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _gain_line(gain: Mapping[str, Any]) -> str:
-    cells = " | ".join(
+def _gain_cells(gain: Mapping[str, Any]) -> str:
+    return " | ".join(
         f"{gain[metric]['mean']:+.3f} ({gain[metric]['low']:+.3f} to {gain[metric]['high']:+.3f})"
         for metric in COMPARED
     )
+
+
+def _gain_line(gain: Mapping[str, Any]) -> str:
     cider = gain["CIDEr"]
     shown = "yes" if cider["low"] > 0 else "the reverse" if cider["high"] < 0 else "no"
-    return f"| {gain['what']} | {len(gain['seeds'])} | {cells} | {shown} |"
+    return f"| {gain['what']} | {len(gain['seeds'])} | {_gain_cells(gain)} | {shown} |"
 
 
 def _against_line(name: str, apart: Sequence[float]) -> str:
     return f"| {name} | {fmean(apart):+.3f} | {min(apart):+.3f} | {max(apart):+.3f} |"
+
+
+def _validated_line(name: str, told: Mapping[str, Any]) -> str:
+    scores = [told[split][metric] for split in ("scores", "tested") for metric in COMPARED]
+    cells = " | ".join(f"{score:.3f}" for score in scores)
+    gain = _gain_cells(told["gain"]) if told["gain"] else " | "
+    return f"| {name} | {len(told['seeds'])} | {cells} | {gain} |"
+
+
+def _probe_lines(probed: Mapping[str, Any] | None) -> list[str]:
+    if not probed:
+        return []
+    lines = [
+        f"How well a linear probe of the frames tells the {probed['kinds']} kinds apart that sound "
+        "in ten training clips: label ranking average precision (mean and maximum over time, ridge "
+        f"regression), and what it is above `{OWN}`'s:",
+        "",
+        f"| encoders | validation | over `{OWN}` | tested | over `{OWN}` |",
+        "|---" * 5 + "|",
+    ]
+    for name, splits in probed["encoders"].items():
+        cells = []
+        for own in (splits["validation"], splits["test"]):
+            gain = own["gain"]
+            apart = f"{gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+            cells += [f"{own['precision']:.3f}", "" if name == OWN else apart]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _paper_line(name: str, row: Mapping[str, Any] | None) -> str:

@@ -20,12 +20,12 @@ def plot(rows: Rows, folder: Path) -> list[str]:
     """Draw into ``folder`` what there is; the names."""
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = ["study-learning", "study-gain"]
-    _learning(rows, folder / "study-learning.png")
-    _gain(rows, folder / "study-gain.png")
+    drawn = ["learning", "gain"]
+    _learning(rows, folder / "learning.png")
+    _gain(rows, folder / "gain.png")
     if timelines := next((row["timelines"] for row in rows.values() if "timelines" in row), None):
-        _masks(timelines, folder / "study-masks.png")
-        drawn.append("study-masks")
+        _masks(timelines, folder / "masks.png")
+        drawn.append("masks")
     return drawn
 
 

@@ -27,13 +27,13 @@ PAPER = {
     "masking-multi-diff": (0.603, 0.167, 0.184, 0.401, 0.414, 0.271),
 }
 """BLEU1, BLEU4, METEOR, ROUGE-L, CIDEr and SPIDEr of tables 1 and 2, Clotho's evaluation split."""
-RUNS = "reproduction.jsonl.xz"
-"""The lines of all runs, which stay with the documentation."""
+RUNS = ".jsonl.xz"
+"""How the file ends that has the lines of all runs, and stays with a page."""
 PAPER_GAIN = PAPER["masking-same-same"][4] - PAPER["baseline"][4]
 PLOTS = {
-    "study-learning": "Training loss, and that of validation, by step",
-    "study-gain": "CIDEr less the baseline's by row, mean and interval",
-    "study-masks": "The share that the mask keeps, over time, and when the reference sounds",
+    "learning": "Training loss, and that of validation, by step",
+    "gain": "CIDEr less the baseline's by row, mean and interval",
+    "masks": "The share that the mask keeps, over time, and when the reference sounds",
 }
 FACTORS = {
     "control": "Mixtures without their reference",
@@ -47,11 +47,11 @@ FACTORS = {
 Rows = Mapping[str, dict[str, Any]]
 
 
-def write(study: Path, docs: Path | None = None) -> Path:
+def write(study: Path, page: Path | None = None) -> Path:
     """Write ``report.md``, ``summary.json`` and plots into the study's folder; the report's path.
 
-    With ``docs``, its ``reproduction.md``, ``reproduction.json``, images and the runs that they are
-    made of are made new, too.
+    With a ``page`` of the documentation, that is made new, too, and beside it its images, its
+    figures (``.json``) and the runs that they are made of (``.jsonl.xz``).
     """
     results = [*read(study)]
     summary = summarize(results)
@@ -59,19 +59,19 @@ def write(study: Path, docs: Path | None = None) -> Path:
     report = study / "report.md"
     rows = summary["rows"]
     report.write_text(f"{answer(rows)}\n\n{figures(summary, study)}\n")
-    if docs is not None:
-        (docs / "reproduction.json").write_bytes((study / "summary.json").read_bytes())
+    if page is not None:
+        page.with_suffix(".json").write_bytes((study / "summary.json").read_bytes())
         lines = "".join(json.dumps(one) + "\n" for one in results)
-        (docs / RUNS).write_bytes(lzma.compress(lines.encode()))
-        page = docs / "reproduction.md"
-        page.write_text(remade(page.read_text(), summary, docs))
+        page.with_suffix(RUNS).write_bytes(lzma.compress(lines.encode()))
+        images = page.with_name("images") / page.stem
+        page.write_text(remade(page.read_text(), summary, images))
     return report
 
 
-def remade(page: str, summary: Mapping[str, Any], docs: Path) -> str:
-    """The page with its answer and its figures made new."""
+def remade(page: str, summary: Mapping[str, Any], images: Path) -> str:
+    """The page with its answer and its figures made new; its images are in ``images``."""
     page = _between(page, "answer", answer(summary["rows"]))
-    return _between(page, "figures", figures(summary, docs / "images", "images/"))
+    return _between(page, "figures", figures(summary, images, f"images/{images.name}/"))
 
 
 def _between(page: str, name: str, made: str) -> str:
@@ -93,7 +93,7 @@ def figures(summary: Mapping[str, Any], images: Path, link: str = "") -> str:
     if summary["pairs"]:
         lines += ["### What is gained by what", "", *_pairs(summary["pairs"])]
     lines += ["### The same rows by the weights that validated best", "", *_best(rows, main)]
-    lines += ["### The learning rate of all rows, chosen by the baseline", "", *_rates(rows)]
+    lines += _rates(rows)
     lines += ["### Plain captions, grammar scenes", "", *_grammar(rows, main)]
     lines += ["### The paper's figures, on Clotho's recordings", ""]
     lines += _paper([row for row in PAPER if row in rows])
@@ -162,7 +162,10 @@ def _rates(rows: Rows) -> list[str]:
         for name in TABLES["rate"]
         if name in rows
     ]
-    return _table(["row", "lowest loss on validation"], body)
+    if not body:
+        return []  # the rate was given
+    title = "### The learning rate of all rows, chosen by the baseline"
+    return [title, "", *_table(["row", "lowest loss on validation"], body)]
 
 
 def _grammar(rows: Rows, names: Sequence[str]) -> list[str]:
@@ -209,7 +212,24 @@ def _differences(rows: Rows) -> list[str]:
         "A mixture less its reference, by what the reference is: recall, leak",
         lambda rates: f"{rates['recall']:.3f}, {rates['leak']:.3f}",
     )
+    lines += _others(rows)
     return lines + _by_condition(rows, "auc", "The mask as an explanation", "{:.3f}".format)
+
+
+def _others(rows: Rows) -> list[str]:
+    """What a reference does of which nothing is in the mixture; nothing if no row was asked."""
+    head = ["row", "seeds", "in+: recall", "in+: names the added", "in+ - other: recall",
+            "in+ - other: names the added", "in+ - ref: names the added"]  # fmt: skip
+    body = []
+    for name, row in rows.items():
+        if "other" in row:
+            alone, other = row["other"]["in+"], row["other"]["in+ - other"]
+            cells = [alone["recall"], alone["leak"], other["recall"], other["leak"],
+                     row["other"]["in+ - ref"]["leak"]]  # fmt: skip
+            body.append([name, str(row["other"]["seeds"]), *(f"{cell:.3f}" for cell in cells)])
+    if not body:
+        return []
+    return ["### A mixture less what is not in it", "", *_table(head, body)]
 
 
 def _by_condition(rows: Rows, key: str, title: str, cell: Callable[[Any], str]) -> list[str]:

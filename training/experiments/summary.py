@@ -98,6 +98,13 @@ def _row(own: Sequence[Result], by_row: Mapping[str, Sequence[Result]]) -> dict[
     for key in ("differences", "inverse", "auc"):
         if key in first:
             found[key] = _mean([one[key] for one in own])
+    if asked := [one for one in own if "other" in one]:
+        found["other"] = {
+            "seeds": len(asked),
+            "in+": _mean([one["in+"] for one in asked]),
+            "in+ - other": _mean([one["other"] for one in asked]),
+            "in+ - ref": _mean([one["differences"]["same/same"] for one in asked]),
+        }
     if "timelines" in first:
         found["timelines"] = first["timelines"]
     return found

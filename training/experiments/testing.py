@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from training.captions.naming import Labels, Naming, named, rates
+from training.captions.naming import Labels, Naming, apart, named, rates
 from training.captions.sounds import ESC50
 from training.evaluation import coco
 from training.evaluation.sounds_f import sounds_f
@@ -69,6 +69,14 @@ def test(plan: Plan, sources: KeptSources, *, compares: bool) -> dict[str, Any]:
             [(each.input, features.clips[n]) for each, n in zip(one, some, strict=True)]
         )
         found["inverse"] = _rates(texts["in+ - in"], _added(one), kinds[: len(some)])
+        strange = others(kinds, one)
+        texts["in+ - other"] = captions.of(
+            [(one[n].input, one[other].reference) for n, other in strange]
+        )
+        if strange:
+            chosen = [n for n, _ in strange]
+            heard, added = [kinds[n] for n in chosen], _added([one[n] for n in chosen])
+            found["other"] = _rates(texts["in+ - other"], heard, added)
     scenes = [
         {"kinds": sorted(clips[n].kinds), "added": list(each.added)}
         for n, each in zip(some, one, strict=True)
@@ -165,6 +173,22 @@ def _rates(
     return rates(
         [Naming(named(text), *sounds) for text, *sounds in zip(texts, wanted, others, strict=True)]
     )
+
+
+def others(kinds: Sequence[Sounds], mixed: Sequence[Mixed]) -> list[tuple[int, int]]:
+    """Mixtures, and of each the next one whose reference is of nothing that is heard in it.
+
+    ``kinds`` are those of the clips that were mixed. A mixture that has none is left out.
+    """
+    added = _added(mixed)
+    found = []
+    for number in range(len(mixed)):
+        heard = tuple(label for sound in (*kinds[number], *added[number]) for label in sound)
+        for other in (*range(number + 1, len(mixed)), *range(number)):
+            if all(apart(sound, heard) for sound in added[other]):
+                found.append((number, other))
+                break
+    return found
 
 
 def _added(mixed: Sequence[Mixed]) -> list[Sounds]:

@@ -68,6 +68,19 @@ class Features:
         return torch.from_numpy(self.frames[number].astype(np.float32))
 
 
+class Waveforms(Features):
+    """The clips themselves, which a model that has its encoder takes in their frames' place."""
+
+    def __init__(self, root: Path, clips: Sequence[CaptionedClip], sample_rate: int) -> None:
+        super().__init__(clips=[*range(len(clips))])
+        self._paths = [root / clip.name for clip in clips]
+        self._sample_rate = sample_rate
+
+    def tensor(self, number: int) -> Tensor:
+        """[S]."""
+        return torch.from_numpy(read_samples(self._paths[number], self._sample_rate))
+
+
 @dataclass(frozen=True)
 class Renderer:
     """What mixes and encodes the clips of a split."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from model.published import yamnet
 from tests.support.networks import tagger
 from training import __main__ as command
 from training.evaluation import coco
-from training.experiments import fusing, fusing_material, fusing_report
+from training.experiments import fusing, fusing_material, fusing_report, probing
 from training.experiments.esc_scenes import Roots
 from training.experiments.fusing import Streams
 from training.experiments.testing import PER_CLIP
@@ -50,7 +51,9 @@ def test_a_study_is_done_once_and_reported(
         "WIDTHS": {"mobilenet": captioner.encoder.width, "efficientat": 384, "yamnet": 1024},
     }.items():  # fmt: skip
         monkeypatch.setattr(fusing_material, name, value)
+    monkeypatch.setattr(probing, "LEAST", 1)
     rows = ("mobilenet", "efficientat", "yamnet", "best-translator", "fuser-twin")
+    monkeypatch.setattr(fusing, "PROBED", rows[:3])
     for module in (fusing, fusing_report):
         monkeypatch.setattr(module, "ROWS", {name: fusing.ROWS[name] for name in rows})
     monkeypatch.setattr(coco, "score", scored)
@@ -86,7 +89,9 @@ def test_a_study_is_done_once_and_reported(
 
     run("edtc", "report")
     assert {path.stem for path in results.iterdir()} == {
-        f"{row}-{n}" for row in rows for n in (0, 1)
+        "bundled-0",
+        "probe-0",
+        *(f"{row}-{n}" for row in rows for n in (0, 1)),
     }
     assert (results / "mobilenet-0.json").stat().st_mtime_ns == first, "it was done"
     found = {path.stem: json.loads(path.read_text()) for path in results.iterdir()}
@@ -97,6 +102,8 @@ def test_a_study_is_done_once_and_reported(
     assert found["best-translator-1"]["parts"] == [lowest.removesuffix("-0")]
     assert [step for step, _ in found["fuser-twin-0"]["validation"]] == [1, 2]
     assert {*found["fuser-twin-0"]["scores"]} == {"human", "grammar"}
+    assert {*found["fuser-twin-0"]["validated"]["scores"]} == {"human", "grammar"}
+    assert {*found["bundled-0"]["scores"]} == {"human", "grammar"}
     assert not list((tmp_path / "study" / "runs").iterdir())
     text = page.read_text()
     assert text.startswith(f"before\n{fusing_report.START}\n10 runs of 2 steps")
@@ -104,6 +111,8 @@ def test_a_study_is_done_once_and_reported(
     assert "| fuser-twin | 2 |" in text
     assert "TRANSLATOR: behind the best alone" in text
     assert "TRANSLATOR: behind FUSER" not in text, "there are no rows of it"
+    assert "| bundled | 1 | 0.500 | " in text
+    assert re.search(r"^\| yamnet \| [01]\.\d{3} \| [+-]\d\.\d{3} \(", text, re.MULTILINE)
     assert (tmp_path / "images" / "fused.png").stat().st_size > 1000
     assert "seed" not in run("edtc", "report"), "nothing was left to do"
 
@@ -152,6 +161,22 @@ def test_the_bundled_recipe_is_held_against_every_row_on_validation() -> None:
     text = fusing_report.text(fusing_report.summarize(some))
     assert "| fuser | +0.050 | -0.100 | +0.200 |" in text
     assert "| mobilenet | +0" not in text
+
+
+def test_what_is_said_of_the_validation_is_held_against_the_bundled_encoder() -> None:
+    some = [result("mobilenet", seed, 0.2) for seed in range(3)]
+    some += [result("fuser", 0, 0.1), result("fuser", 2, 0.3), result("concat", 0, 0.4)]
+    for seed, one in enumerate(some[:5]):  # concat was run before it was asked
+        one["validated"] = result("", 0, 0.05 * (seed + 1))
+    some.append(result("bundled", 0, 0.15) | {"validated": result("", 0, 0.12)})
+    text = fusing_report.text(fusing_report.summarize(some))
+    table = text.partition("What is said of the validation's human scenes")[2]
+    table = table.partition("The paper's figures")[0]
+    assert "| bundled | 1 | 0.120 | 0.120 | 0.150 | 0.150 |  |  |" in table
+    assert "| mobilenet | 3 | 0.100 | 0.100 | 0.200 | 0.200 |  |  |" in table
+    # seeds 0 and 2 of both: 0.20 less 0.05, 0.25 less 0.15
+    assert "| fuser | 2 | 0.225 | 0.225 | 0.200 | 0.200 | +0.125 (" in table
+    assert "concat" not in table
 
 
 def test_the_page_says_what_the_kept_figures_say() -> None:

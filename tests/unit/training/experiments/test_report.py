@@ -15,6 +15,7 @@ from training.experiments import report
 from training.experiments.summary import summarize
 
 DOCS = Path(__file__).parents[4] / "docs"
+PAGES = ("reproduction",)
 
 
 def result(row: str, seed: int, cider: list[float]) -> dict[str, Any]:
@@ -94,17 +95,36 @@ def test_differences_are_told_by_what_the_reference_is(tmp_path: Path) -> None:
     assert "| masking-same-same | 0.450, 0.050 | 0.300, 0.100 |" in text
 
 
+def test_what_a_reference_does_of_which_nothing_is_heard_stands_beside_the_mixture(
+    tmp_path: Path,
+) -> None:
+    rows = []
+    for seed in range(3):
+        one = result("masking-same-same", seed, [0.2, 0.4])
+        one["differences"] = {"same/same": {"recall": 0.4, "leak": 0.05}}
+        one["inverse"] = {"recall": 0.4, "leak": 0.05}
+        one["in+"] = {"recall": 0.4 + 0.1 * seed, "leak": 0.2}
+        if seed:  # the first run was not asked
+            one["other"] = {"recall": 0.3 + 0.1 * seed, "leak": 0.1}
+        rows.append(one)
+    text = report.figures(summarize(rows), tmp_path)
+    assert "| masking-same-same | 2 | 0.550 | 0.200 | 0.450 | 0.100 | 0.050 |" in text
+
+
 def test_the_runs_stay_with_the_page(tmp_path: Path) -> None:
     study, docs = tmp_path / "study", tmp_path / "docs"
     for folder in (study, docs):
         folder.mkdir()
-    (docs / "reproduction.md").write_text((DOCS / "reproduction.md").read_text())
+    page = docs / "study.md"
+    page.write_text((DOCS / "reproduction.md").read_text())
     rows = [result("baseline", 0, [0.1, 0.3]), result("al-mixgen", 0, [0.2, 0.4])]
     lines = "".join(json.dumps(one) + "\n" for one in rows)
     (study / "results.jsonl").write_text(lines)
-    report.write(study, docs)
-    assert lzma.decompress((docs / report.RUNS).read_bytes()).decode() == lines
-    assert "| al-mixgen | 1 | " in (docs / "reproduction.md").read_text()
+    report.write(study, page)
+    assert lzma.decompress((docs / "study.jsonl.xz").read_bytes()).decode() == lines
+    assert "| al-mixgen | 1 | " in page.read_text()
+    assert "](images/study/gain.png)" in page.read_text()
+    assert (docs / "images/study/gain.png").is_file()
 
 
 def test_a_page_keeps_what_stands_around_what_is_made(tmp_path: Path) -> None:
@@ -120,18 +140,23 @@ def test_a_page_keeps_what_stands_around_what_is_made(tmp_path: Path) -> None:
     assert report.remade(made, summary, tmp_path) == made
 
 
-def test_the_page_says_what_the_kept_figures_say(tmp_path: Path) -> None:
-    summary = json.loads((DOCS / "reproduction.json").read_text())
-    page = (DOCS / "reproduction.md").read_text()
-    assert report.remade(page, summary, tmp_path) == page
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_says_what_the_kept_figures_say(name: str, tmp_path: Path) -> None:
+    summary = json.loads((DOCS / f"{name}.json").read_text())
+    page = (DOCS / f"{name}.md").read_text()
+    assert report.remade(page, summary, tmp_path / name) == page
     assert "\n".join(page.splitlines()[2:6]).find(report.answer(summary["rows"])) >= 0
-    for name in re.findall(r"\(images/(study-[a-z]+\.png)\)", page):
-        assert (DOCS / "images" / name).is_file()
+    drawn = re.findall(r"\((images/[a-z-]+/[a-z]+\.png)\)", page)
+    assert drawn
+    for image in drawn:
+        assert (DOCS / image).is_file()
 
 
-def test_the_kept_figures_are_those_of_the_kept_runs() -> None:
-    rows = json.loads((DOCS / "reproduction.json").read_text())["rows"]
-    runs = map(json.loads, lzma.decompress((DOCS / report.RUNS).read_bytes()).splitlines())
+@pytest.mark.parametrize("name", PAGES)
+def test_the_kept_figures_are_those_of_the_kept_runs(name: str) -> None:
+    rows = json.loads((DOCS / f"{name}.json").read_text())["rows"]
+    kept = (DOCS / name).with_suffix(report.RUNS)
+    runs = map(json.loads, lzma.decompress(kept.read_bytes()).splitlines())
     found: dict[str, dict[int, float]] = {}
     for run in runs:
         found.setdefault(run["row"], {})[run["seed"]] = run["scores"]["human"]["CIDEr"]

@@ -67,18 +67,19 @@ def test_a_study_from_data_to_report(
     assert "| masking-same-same | 1 |" in text
     assert "0.606" in text  # the paper's
     plots = ("learning", "gain", "masks")
-    assert all((study / f"study-{name}.png").stat().st_size > 1000 for name in plots)
+    assert all((study / f"{name}.png").stat().st_size > 1000 for name in plots)
 
     docs = tmp_path / "docs"
     docs.mkdir()
-    (docs / "reproduction.md").write_text("<!-- answer: made by reproduce report -->\n"
-                                          "<!-- answer: end -->\n"
-                                          "<!-- figures: made by reproduce report -->\n"
-                                          "<!-- figures: end -->\n")  # fmt: skip
+    page = docs / "reproduction-bundled.md"  # the encoder is no tagger
+    page.write_text(
+        "<!-- answer: made by reproduce report -->\n<!-- answer: end -->\n"
+        "<!-- figures: made by reproduce report -->\n<!-- figures: end -->\n"
+    )
     run("report", "--docs", str(docs))
-    assert "| masking-same-same | 1 |" in (docs / "reproduction.md").read_text()
-    assert (docs / "reproduction.json").read_text() == (study / "summary.json").read_text()
-    assert {path.stem for path in (docs / "images").iterdir()} == {f"study-{one}" for one in plots}
+    assert "| masking-same-same | 1 |" in page.read_text()
+    assert page.with_suffix(".json").read_text() == (study / "summary.json").read_text()
+    assert {path.stem for path in (docs / "images" / page.stem).iterdir()} == {*plots}
 
     before = (study / reproduce.RESULTS).read_text()
     out = run("table1", "report")

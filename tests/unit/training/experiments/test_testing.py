@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.experiments.testing import separation
+from training.experiments.testing import others, separation
 from training.samples.features import Mixed
 
 
@@ -23,3 +23,16 @@ def test_a_partial_last_frame_and_clips_without_both_do_not_count() -> None:
     kept = np.array([0.1, 0.9, 0.0])
     clips = [mixed(True, False), mixed(False, False), mixed(True, True)]
     assert separation([kept] * 3, clips) == pytest.approx(1.0)
+
+
+def test_the_other_reference_is_the_next_one_of_nothing_that_is_heard_in_the_mixture() -> None:
+    kinds = [(("Speech",),), (("Dog",),), (("Speech",),), (("Rain",),)]
+    added = [("dog",), ("rain",), ("clapping",), ("dog",)]
+    mixtures = [Mixed(10 + n, 20 + n, one, np.array([True])) for n, one in enumerate(added)]
+    # a dog's reference would be of the clip for the second, of what was added for the last
+    assert others(kinds, mixtures) == [(0, 1), (1, 2), (2, 3), (3, 2)]
+
+
+def test_a_mixture_without_another_reference_is_left_out() -> None:
+    mixtures = [Mixed(10 + n, 20 + n, ("dog",), np.array([True])) for n in range(2)]
+    assert others([(("Speech",),)] * 2, mixtures) == []

@@ -1,0 +1,1 @@
+"""What more encoders would cost the bundled checkpoint."""
