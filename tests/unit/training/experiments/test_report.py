@@ -15,7 +15,7 @@ from training.experiments import report
 from training.experiments.summary import summarize
 
 DOCS = Path(__file__).parents[4] / "docs"
-PAGES = ("reproduction",)
+PAGES = ("reproduction", "reproduction-bundled")
 
 
 def result(row: str, seed: int, cider: list[float]) -> dict[str, Any]:
