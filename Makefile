@@ -31,7 +31,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 serve: $(INSTALLED) ## serve the bundled checkpoint on 127.0.0.1 (PORT=8000; MODEL=: a folder of checkpoints)
 	$(if $(TCMALLOC),LD_PRELOAD=$(TCMALLOC)) $(BIN)/audiodiff serve $(if $(MODEL),--model checkpoints/$(MODEL) )--host 127.0.0.1 --port $(PORT) --log-format console
 
-# One thread each: threads that wait for threads of the other worker made some tests take ten times as long.
+# One thread each: on a busy machine, threads that wait for each other make some tests take ten times as long.
 test: $(INSTALLED) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
