@@ -33,6 +33,17 @@ def by_turns(
     return {name: median(each) for name, each in seconds.items()}
 
 
+def print_over_first(head: str, took: Mapping[str, float], digits: int) -> None:
+    """Print seconds as a Markdown table of milliseconds and of what they are over the first's.
+
+    A name has as many cells as ``head``.
+    """
+    first = next(iter(took.values()))
+    print(f"| {head} | ms | over the first |\n{'|---' * (head.count('|') + 3)}|")
+    for name, seconds in took.items():
+        print(f"| {name} | {1e3 * seconds:.{digits}f} | {seconds / first:.2f} |")
+
+
 def add_clock(parser: argparse.ArgumentParser) -> None:
     """Options of how many threads work and by which ``clock`` they are timed."""
     parser.add_argument("--threads", type=int, help="of torch (its own choice)")

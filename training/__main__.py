@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from model.errors import AudiodiffError
-from training.arguments import parser
+from training.arguments import TEACHER, parser
 
 
 def main() -> None:
@@ -115,7 +115,6 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             sys.exit(f"{name} is a study of its own: give it a command and a folder of its own")
         own[name](arguments)
         return
-    from training.arguments import TEACHER
     from training.experiments.esc_scenes import Roots
     from training.experiments.report import write
     from training.experiments.reproduce import Data, prepare, reproduce
@@ -159,7 +158,6 @@ def _reproduce_adc(arguments: argparse.Namespace) -> None:
 
 
 def _reproduce_adiff(arguments: argparse.Namespace) -> None:
-    from training.arguments import TEACHER
     from training.experiments.explaining import reproduce, write
     from training.recipes.recipe import Data
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.timing import add_clock, by_turns, set_threads
+from benchmarks.timing import add_clock, by_turns, print_over_first, set_threads
 from model.config import EfficientAtConfig, EncoderConfig, MobileNetConfig, compact
 from model.contracts import Compilable, Encoder
 from model.encoders import ENCODERS
@@ -51,11 +51,8 @@ def main() -> None:
             arguments.rounds,
             arguments.clock,
         )
-    first = next(iter(took.values()))
     print(f"{arguments.batch} x {arguments.seconds:g} s, {torch.get_num_threads()} threads\n")
-    print("| encoder | runtime | ms | over the first |\n|---|---|---|---|")
-    for name, seconds in took.items():
-        print(f"| {name} | {1e3 * seconds:.1f} | {seconds / first:.2f} |")
+    print_over_first("encoder | runtime", took, digits=1)
 
 
 def built(config: EncoderConfig, runtime: str, device: torch.device) -> Encoder:

@@ -14,7 +14,7 @@ from pathlib import Path
 import soundfile
 import torch
 
-from benchmarks.timing import add_clock, by_turns, set_threads
+from benchmarks.timing import add_clock, by_turns, print_over_first, set_threads
 from engine.captioner import Captioner
 from model.encoders import mobilenet
 from model.encoders.efficientat import EfficientAtNetwork
@@ -66,11 +66,8 @@ def main() -> None:
             arguments.rounds,
             arguments.clock,
         )
-    first = next(iter(took.values()))
     print(f"one clip of {arguments.seconds:g} s, {torch.get_num_threads()} threads\n")
-    print("| the bundled checkpoint | ms | over the first |\n|---|---|---|")
-    for name, seconds in took.items():
-        print(f"| {name} | {1e3 * seconds:.0f} | {seconds / first:.2f} |")
+    print_over_first("the bundled checkpoint", took, digits=0)
 
 
 def compiled(encoder: WholeClips | Yamnet) -> WholeClips | Yamnet:

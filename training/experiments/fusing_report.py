@@ -234,10 +234,11 @@ def _line(name: str, row: Mapping[str, Any]) -> str:
 
 
 def _gain_cells(gain: Mapping[str, Any]) -> str:
-    return " | ".join(
-        f"{gain[metric]['mean']:+.3f} ({gain[metric]['low']:+.3f} to {gain[metric]['high']:+.3f})"
-        for metric in COMPARED
-    )
+    return " | ".join(_signed(gain[metric]) for metric in COMPARED)
+
+
+def _signed(gain: Mapping[str, float]) -> str:
+    return f"{gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
 
 
 def _gain_line(gain: Mapping[str, Any]) -> str:
@@ -271,9 +272,7 @@ def _probe_lines(probed: Mapping[str, Any] | None) -> list[str]:
     for name, splits in probed["encoders"].items():
         cells = []
         for own in (splits["validation"], splits["test"]):
-            gain = own["gain"]
-            apart = f"{gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
-            cells += [f"{own['precision']:.3f}", "" if name == OWN else apart]
+            cells += [f"{own['precision']:.3f}", "" if name == OWN else _signed(own["gain"])]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
 
