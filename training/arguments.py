@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 DATA = Path("../shared/data")
 TEACHER = DATA / "models" / "mn04_as_mAP_432.pt"
 TABLES = (
-    "table1", "table2", "table3", "control", "share", "start", "place", "power", "size",
-    "rate",
+    "table1", "table2", "table3", "control", "share", "start", "place", "encoder", "power",
+    "size", "rate",
 )  # fmt: skip
 """Those of ``experiments.rows``, which takes seconds to load."""
 

@@ -1,11 +1,12 @@
-"""The encoders that a study may freeze.
+"""The encoders that a study may freeze, and the one of which it may teach the last layers.
 
-Shapes: B clips, S samples, T frames, M mel bands, D features.
+Shapes: B clips, S samples, T frames, M mel bands, C channels, D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -17,7 +18,9 @@ from model.checkpoint import load_encoder
 from model.config import CaptionerConfig, hearing
 from model.contracts import Compilable, Compile, Encoder
 from model.encoders import mobilenet
+from model.encoders.batches import first
 from model.encoders.efficientat import (
+    BLOCKS,
     FRAME,
     MELS,
     POOL,
@@ -28,12 +31,17 @@ from model.encoders.efficientat import (
 )
 from model.encoders.level import level
 from model.encoders.parts import InParts
+from model.errors import CheckpointError
 from model.published import efficientat, yamnet
 from model.types import Encoded
 from training.captions.ontology import EVENTS
 
 TAGGER, YAMNET = ".pt", ".zip"
 """How the files of EfficientAT's and YAMNet's weights end; a checkpoint is a folder."""
+LEARNING = 3
+"""Layers of EfficientAT's 17, the last ones, that may learn: 57% of the network's weights."""
+BANDS = MELS // POOL
+"""Of the maps that these layers take."""
 
 
 class WholeClips(nn.Module):
@@ -54,7 +62,10 @@ class WholeClips(nn.Module):
         super().__init__()
         self.front_end = KaldiLogMel()
         self.network = network
-        self._frames: nn.Module = _Frames(network)
+        self._frames: nn.Module = self._layers()
+
+    def _layers(self) -> nn.Module:
+        return _Frames(self.network)
 
     def fold_norms(self) -> None:
         """Nothing is folded."""
@@ -68,15 +79,78 @@ class WholeClips(nn.Module):
 
         Raises ValueError if a clip is shorter than the others.
         """
+        frames = _by_twos(self._heard(samples, lengths))
+        return Encoded(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
+
+    def _heard(self, samples: Tensor, lengths: Tensor) -> Tensor:
         if bool((lengths != samples.shape[1]).any()):
             raise ValueError("clips that are encoded together must be of one length")
-        frames = self._frames(self.front_end(level(samples, lengths, SAMPLE_RATE)))
-        pooled = F.avg_pool1d(frames.transpose(1, 2), 2, ceil_mode=True).transpose(1, 2)
-        return Encoded(pooled, torch.ones(pooled.shape[:2], dtype=torch.bool))
+        frames: Tensor = self._frames(self.front_end(level(samples, lengths, SAMPLE_RATE)))
+        return frames
 
     def encode(self, clips: Sequence[Tensor]) -> list[Tensor]:
         """Waveforms [S] of any lengths -> frames [T, D] of each."""
         return [self(clip[None], torch.tensor([len(clip)])).frames[0] for clip in clips]
+
+
+class FirstLayers(WholeClips):
+    """The same without its last layers: what those take.
+
+    ``frame_s`` is, as that of ``WholeClips``, of the frames that ``LastLayers`` make of it.
+    """
+
+    width = BANDS * BLOCKS[1 - LEARNING].inputs
+
+    def _layers(self) -> nn.Module:
+        return _Maps([*self.network.features][:-LEARNING])
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> Encoded:
+        """[B, S], ``lengths`` [B] all S -> [B, T', C * M], one per 0.32 s.
+
+        Raises ValueError if a clip is shorter than the others.
+        """
+        frames = self._heard(samples, lengths)
+        return Encoded(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
+
+
+class LastLayers(nn.Module):
+    """What ``WholeClips`` makes of what ``FirstLayers`` says: the encoder that may learn."""
+
+    def __init__(self, network: EfficientAtNetwork) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*deepcopy([*network.features][-LEARNING:]))
+
+    def forward(self, kept: Tensor, lengths: Tensor) -> Encoded:
+        """[B, T', C * M], zero beyond ``lengths`` [B] -> [B, T, D], zero beyond half of them.
+
+        Clips of other lengths do not matter, as in ``WholeClips``.
+        """
+        counts = (lengths + 1) // 2
+        frames = kept.new_zeros(len(kept), (kept.shape[1] + 1) // 2, WIDTH)
+        for length in {*lengths.tolist()}:
+            alike = lengths == length
+            maps = kept[alike, :length].view(-1, length, kept.shape[2] // BANDS, BANDS)
+            found = self.layers(maps.permute(0, 2, 3, 1)).mean(dim=2).transpose(1, 2)
+            frames[alike, : (length + 1) // 2] = _by_twos(found)
+        return Encoded(frames, first(counts, frames.shape[1]))
+
+
+def _by_twos(frames: Tensor) -> Tensor:
+    """[B, T', D] -> the means of two each [B, T, D]; of an odd number the last stays alone."""
+    return F.avg_pool1d(frames.transpose(1, 2), 2, ceil_mode=True).transpose(1, 2)
+
+
+class _Maps(nn.Module):
+    """Layers of ``EfficientAtNetwork``, from the first on, as a module, which a compiler takes."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """[B, T, M] -> channels and bands of each frame [B, T', C * M']."""
+        maps = self.layers(log_mel.transpose(1, 2).unsqueeze(1))
+        return maps.permute(0, 3, 1, 2).flatten(2)  # type: ignore[no-any-return]
 
 
 class _Frames(nn.Module):
@@ -162,3 +236,19 @@ def read(path: Path, compile: Compile | None) -> Encoder:  # noqa: A002
     if compile is not None and isinstance(encoder, Compilable):
         encoder.compile_with(compile)
     return encoder
+
+
+def cut(path: Path, compile: Compile | None) -> tuple[FirstLayers, LastLayers]:  # noqa: A002
+    """EfficientAT's network: what stays as it is, and what may learn.
+
+    Raises:
+        CheckpointError: ``path`` is not its file.
+    """
+    if path.suffix != TAGGER:
+        raise CheckpointError(f"{path}: of EfficientAT's network alone the last layers may learn")
+    network = efficientat.read_network(path)
+    encoder = FirstLayers(network)
+    encoder.eval()
+    if compile is not None:
+        encoder.compile_with(compile)
+    return encoder, LastLayers(network)

@@ -40,6 +40,7 @@ FACTORS = {
     "share": "Share of references",
     "start": "The mask at the start",
     "place": "Where the block stands, and what it was taught",
+    "encoder": "The encoder, frozen or learning",
     "power": "Power of what is added",
     "size": "Size of the training set",
 }

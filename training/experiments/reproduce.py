@@ -21,6 +21,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from model.config import BartDecoderConfig, CaptionerConfig
+from model.contracts import Encoder
 from model.published import efficientat
 from model.runtimes.openvino import OpenVino
 from training.captions.tokenizer import train_tokenizer
@@ -81,14 +82,19 @@ def reproduce(
         prepare(data, output)
     names = rows_of(tables)
     rows = {name: read_row(name, given) for name in names}
-    sources = _sources(data, output, [*rows.values()], variants)
+    sources = {
+        learns: _sources(data, output, alike, variants, learns)
+        for learns in (False, True)
+        if (alike := [row for row in rows.values() if row.encoder_learns == learns])
+    }
     todo = [(name, seed) for seed in range(seeds) for name in names]
     for name, seed in todo[part[0] :: part[1]]:
         if (name, seed) in {(one["row"], one["seed"]) for one in read(output)}:
             continue
         print(f"{name}, seed {seed}", flush=True)
-        found = _run(rows[name], seed, sources, output / "runs" / f"{name}-{seed}")
-        line = json.dumps({"row": name, "seed": seed, "settings": asdict(rows[name]), **found})
+        row = rows[name]
+        found = _run(row, seed, sources[row.encoder_learns], output / "runs" / f"{name}-{seed}")
+        line = json.dumps({"row": name, "seed": seed, "settings": asdict(row), **found})
         with (output / RESULTS).open("a") as file:
             file.write(line + "\n")
 
@@ -136,9 +142,9 @@ def _run(
 
 
 def _sources(
-    data: Data, output: Path, rows: Sequence[DifferenceLearning], variants: int
+    data: Data, output: Path, rows: Sequence[DifferenceLearning], variants: int, learns: bool
 ) -> dict[str, KeptSources]:
-    """What is trained on and tested on, its frames kept."""
+    """What is trained on and tested on, its frames kept, or what is before layers that learn."""
     root = data.roots.clotho if data.real else output / "scenes"
     clips = {split: esc_scenes.read(root, split) for split in SPLITS}
     tokenizer = _tokenizer(data, clips["train"])
@@ -152,18 +158,25 @@ def _sources(
     }
     kept = {
         split: features.keep(
-            output / "features" / split,
-            lambda split=split: _renderer(data, root, split, clips[split]),  # type: ignore[misc]
+            output / ("features-learning" if learns else "features") / split,
+            lambda split=split: _renderer(  # type: ignore[misc]
+                data, root, split, clips[split], learns
+            ),
             wanted[split],
             variants=variants if split == "train" else 1,
             joined=split == "train" and any(row.mixgen_share for row in rows),
         )
         for split in SPLITS
     }
-    validation = (clips["validation"], kept["validation"])
     return {
         "train": KeptSources(
-            clips["train"], kept["train"], tokenizer, config, validation, _classifier(data.encoder)
+            clips["train"],
+            kept["train"],
+            tokenizer,
+            config,
+            validation=(clips["validation"], kept["validation"]),
+            classifier=_classifier(data.encoder),
+            last_layers=encoders.cut(data.encoder, None)[1] if learns else None,
         ),
         "test": KeptSources(clips["test"], kept["test"], tokenizer, config),
     }
@@ -180,11 +193,16 @@ def _tokenizer(data: Data, clips: Sequence[CaptionedClip]) -> PreTrainedTokenize
 
 
 def _renderer(
-    data: Data, root: Path, split: str, clips: Sequence[CaptionedClip]
+    data: Data, root: Path, split: str, clips: Sequence[CaptionedClip], learns: bool
 ) -> features.Renderer:
     """What is added comes from the folds that the scenes come from."""
     on_gpu = torch.cuda.is_available()
-    encoder = encoders.read(data.encoder, None if on_gpu else OpenVino())
+    runtime = None if on_gpu else OpenVino()
+    encoder: Encoder
+    if learns:
+        encoder, _ = encoders.cut(data.encoder, runtime)
+    else:
+        encoder = encoders.read(data.encoder, runtime)
     recordings = esc50.load(data.roots.esc50, SPLITS[split].folds, encoder.sample_rate)
     bank = SoundBank(recordings, sample_rate=encoder.sample_rate)
     device = "cuda" if on_gpu else "cpu"

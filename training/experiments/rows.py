@@ -21,6 +21,7 @@ TABLES = {
               "masking-share-100"),
     "start": ("masking-same-same", "masking-open"),
     "place": ("masking-same-same", "masking-before", "masking-distilled"),
+    "encoder": ("baseline", "masking-same-same", "baseline-learning", "masking-learning"),
     "power": ("masking-softer", "masking-same-same", "masking-louder"),
     "rate": ("baseline-rate-3e-4", "baseline-rate-1e-3", "baseline-rate-3e-3"),
     "size": ("baseline", "subtraction-same-same", "masking-same-same", "baseline-half",

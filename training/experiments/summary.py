@@ -27,6 +27,8 @@ PAIRS = (
     ("subtraction over the same mixtures without references", "subtraction-same-same",
      "mixtures-alone"),
     ("mixtures without references over none", "mixtures-alone", BASELINE),
+    ("the encoder learning: masking over none", "masking-learning", "baseline-learning"),
+    ("no mixtures: the encoder learning over frozen", "baseline-learning", BASELINE),
     ("half of the clips: masking over none", "masking-half", "baseline-half"),
     ("half of the clips: subtraction over none", "subtraction-half", "baseline-half"),
     ("half of the clips: mixtures without references over none", "mixtures-half", "baseline-half"),

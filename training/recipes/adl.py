@@ -1,8 +1,12 @@
-"""Audio Difference Learning as the paper trains it: with its encoder frozen, on kept frames."""
+"""Audio Difference Learning as the paper trains it: with its encoder frozen, on kept frames.
+
+Of an encoder whose last layers learn, what these take is kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -15,7 +19,7 @@ from model.adapters import NoAdapter
 from model.captioner import CaptionerModel
 from model.checkpoint import baseline_search
 from model.config import CaptionerConfig, LinearAdapterConfig
-from model.contracts import Decoder, Parts
+from model.contracts import Decoder, Encoder, Parts
 from model.decoders import BartDecoder
 from model.difference import DIFFERENCES
 from training.captions.tokenizer import MAX_TOKENS
@@ -30,6 +34,7 @@ from training.samples.frames import FrameSamples, RestSamples, without_encoder
 
 ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
 """What is trainable of a ``Captioning`` whose encoder is frozen."""
+ALL = r"^captioner\."
 BLOCK = r"^difference\."
 """What is trainable of a ``Rest``."""
 CHECKS = 8
@@ -50,6 +55,8 @@ class KeptSources:
     """Clips that are not learned from, and their features."""
     classifier: nn.Module | None = None
     """Of a tagger whose features the frames are: [..., D] -> [..., K]."""
+    last_layers: nn.Module | None = None
+    """Of the encoder, where the frames are what these take."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class DifferenceLearning:
     """The adapter, where the diff block stands; the paper's: after."""
     distillation_steps: int = 0
     """In which the block, before the adapter, learns what a tagger thinks of the rest."""
+    encoder_learns: bool = False
+    """Its last layers do, with the rest and at the same rate."""
     clip_share: float = 1
     """Of the training clips, drawn anew by each seed; the steps remain the same."""
     epochs: int = 40
@@ -85,6 +94,10 @@ class DifferenceLearning:
         if self.mask_bias:
             shift_mask(model, self.mask_bias)
         model = without_encoder(model)
+        if self.encoder_learns:
+            if sources.last_layers is None:
+                raise ValueError("no layers of the encoder are left to learn")
+            model.encoder = cast(Encoder, deepcopy(sources.last_layers))
         if self.place == "before":
             model = before_adapter(model, self.difference)
         stages = [self._captioning(model, sources, seed)]
@@ -123,7 +136,8 @@ class DifferenceLearning:
         )
         loss = Captioning(model)
         samples = ByLength(drawn, self.batch_size, seed=seed)
-        return Stage("captioning", samples, loss, ALL_BUT_ENCODER, budget, validation)
+        trainable = ALL if self.encoder_learns else ALL_BUT_ENCODER
+        return Stage("captioning", samples, loss, trainable, budget, validation)
 
     def _distillation(self, model: CaptionerModel, sources: KeptSources, seed: int) -> Stage:
         if sources.classifier is None or self.condition is None or self.place != "before":

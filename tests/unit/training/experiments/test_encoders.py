@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model import checkpoint
@@ -13,6 +14,7 @@ from model.captioner import CaptionerModel
 from model.encoders.efficientat import FRAME, EfficientAtNetwork
 from model.encoders.level import level
 from model.encoders.mobilenet import Trunk
+from model.errors import CheckpointError
 from model.runtimes.openvino import OpenVino
 from training.experiments import encoders
 from training.experiments.encoders import WholeClips, Yamnet
@@ -49,6 +51,32 @@ def test_clips_of_one_length_do_not_know_of_each_other(whole: WholeClips) -> Non
     assert both.frames.shape[1] == 5  # the last of part of it
     with pytest.raises(ValueError, match="one length"):
         whole(samples, torch.tensor([len(samples[0]), 1000]))
+
+
+@torch.no_grad()
+def test_cut_in_two_it_says_the_same(whole: WholeClips, tmp_path: Path) -> None:
+    """Clips of three lengths; of one the last frame is of half its time."""
+    torch.save(whole.network.state_dict(), tmp_path / "mn04.pt")
+    encoder, last = encoders.cut(tmp_path / "mn04.pt", None)
+    last.eval()
+    clips = [heard(seconds)[0][0] for seconds in (10.24, 2.9, 5.12, 10.24)]
+    kept = encoder.encode(clips)
+    assert [tuple(one.shape) for one in kept] == [(32, 256), (10, 256), (16, 256), (32, 256)]
+    assert (encoder.width, encoder.frame_s) == (256, whole.frame_s)
+    found = last(pad_sequence(kept, batch_first=True), torch.tensor([32, 10, 16, 32]))
+    wanted = whole.encode(clips)
+    assert found.mask.sum(dim=1).tolist() == [len(one) for one in wanted] == [16, 5, 8, 16]
+    for one, own, mask in zip(wanted, found.frames, found.mask, strict=True):
+        torch.testing.assert_close(own[mask], one, atol=1e-5, rtol=1e-5)
+        assert not own[~mask].any()
+    [odd] = encoder.encode([heard(2.85)[0][0]])
+    assert len(odd) == 9
+    assert last(odd[None], torch.tensor([9])).mask.sum() == 5
+
+
+def test_of_a_checkpoint_no_layers_are_cut(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="EfficientAT's network alone"):
+        encoders.cut(tmp_path, None)
 
 
 @torch.no_grad()

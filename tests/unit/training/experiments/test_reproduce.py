@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from model import checkpoint
 from model.captioner import CaptionerModel
+from model.encoders.efficientat import EfficientAtNetwork
 from training import __main__ as command
 from training.evaluation import coco
 from training.experiments import reproduce
@@ -17,6 +20,7 @@ from training.experiments.esc_scenes import Roots
 from training.experiments.rows import TABLES
 from training.experiments.testing import PER_CLIP
 from training.recipes import adl
+from training.samples.features import FRAMES
 from training.scenes.algorithm1 import CONDITIONS
 
 GENERATION = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -111,6 +115,36 @@ def test_a_study_from_data_to_report(
     again = next(one for one in reproduce.read(study) if one["row"] == "masking-same-same")
     same = ("losses", "validation", "captions", "per_clip", "best", "auc")
     assert all(again[key] == masking[key] for key in same)
+
+
+@pytest.mark.usefixtures("_few")
+def test_an_encoder_that_learns_hears_what_its_first_layers_say(
+    roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a frozen one, whose frames are kept apart."""
+    monkeypatch.setattr(coco, "score", scored)
+    monkeypatch.setattr(adl, "baseline_search", lambda **_: GENERATION)
+    monkeypatch.setitem(TABLES, "encoder", ("baseline", "masking-learning"))
+    torch.manual_seed(0)
+    torch.save(EfficientAtNetwork().state_dict(), tmp_path / "mn04.pt")
+    data = reproduce.Data(roots, real=False, encoder=tmp_path / "mn04.pt")
+    given = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3}
+    study = tmp_path / "study"
+    reproduce.reproduce(["encoder"], data=data, output=study, variants=1, seeds=1, given=given)
+    frozen, learning = reproduce.read(study)
+    assert learning["settings"]["encoder_learns"]
+    assert {*learning["differences"]} == {*CONDITIONS}
+    assert len(frozen["captions"]["in"]) == len(learning["captions"]["in"]) > 0
+    kept = {
+        folder: np.load(study / folder / "test" / "clips" / FRAMES).shape
+        for folder in ("features", "features-learning")
+    }
+    assert {folder: width for folder, (_, width) in kept.items()} == {
+        "features": 384,
+        "features-learning": 256,
+    }
+    lengths = {folder: length for folder, (length, _) in kept.items()}
+    assert lengths["features-learning"] > 1.5 * lengths["features"]
 
 
 def test_the_learning_rate_is_the_one_that_validated_best(tmp_path: Path) -> None:

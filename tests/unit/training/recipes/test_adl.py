@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ from transformers import PreTrainedTokenizerFast
 
 from model.captioner import CaptionerModel
 from model.config import hearing
+from model.encoders.batches import first
 from model.types import Encoded
 from training.captions.ontology import AUDIOSET
 from training.datasets.recording import CaptionedClip
+from training.fit import fit
 from training.recipes.adl import DifferenceLearning, KeptSources, chosen, shift_mask
 from training.samples.collate import collate
 from training.samples.features import Features, Mixed
@@ -79,13 +83,13 @@ def test_a_block_is_distilled_before_it_meets_a_caption(sources: KeptSources) ->
     recipe = DifferenceLearning(
         condition="same/same", reference_share=0.5, place="before", distillation_steps=3
     )
-    first, second = recipe.plan(sources, seed=0).stages
-    assert first.budget.steps == 3
-    assert first.loss.difference is second.loss.captioner.difference
-    loss = first.loss(**collate([first.samples[0], first.samples[1]]))["loss"]
+    taught, captioned = recipe.plan(sources, seed=0).stages
+    assert taught.budget.steps == 3
+    assert taught.loss.difference is captioned.loss.captioner.difference
+    loss = taught.loss(**collate([taught.samples[0], taught.samples[1]]))["loss"]
     loss.backward()
-    assert learns(first.loss.difference)
-    assert len(second.validation) == 2
+    assert learns(taught.loss.difference)
+    assert len(captioned.validation) == 2
 
 
 def test_a_block_after_the_adapter_cannot_be_distilled(sources: KeptSources) -> None:
@@ -99,3 +103,32 @@ def test_a_share_of_the_clips_is_each_seeds_own() -> None:
     assert all(len(set(some)) == 25 for some in drawn)
     assert drawn[0] != drawn[1] != drawn[2]
     assert chosen(100, 1, 0) == [*range(100)]
+
+
+def test_of_an_encoder_that_learns_each_run_has_its_own(
+    sources: KeptSources, tmp_path: Path
+) -> None:
+    """Its batch statistics stay those of pretraining."""
+
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(384)
+
+        def forward(self, kept: torch.Tensor, lengths: torch.Tensor) -> Encoded:
+            frames = self.norm(kept.transpose(1, 2)).transpose(1, 2)
+            return Encoded(frames, first(lengths, kept.shape[1]))
+
+    last = Last()
+    recipe = DifferenceLearning(
+        condition="same/same", reference_share=1, encoder_learns=True, batch_size=2, epochs=2,
+        learning_rate=0.1,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="no layers"):
+        recipe.plan(sources, seed=0)
+    plan = recipe.plan(replace(sources, last_layers=last), seed=0)
+    fit(plan.stages[0], tmp_path)
+    norm = plan.model.encoder.norm
+    assert norm.weight.min() < 1
+    assert norm.running_mean.eq(0).all()
+    assert last.norm.weight.eq(1).all()
