@@ -159,11 +159,13 @@ def test_killed_and_gone_on_with(
         try:
             eventually(lambda: len(parts()) == 4 or child.poll() is not None, START_S)
             others = psutil.Process(child.pid).children(recursive=True)
+            workers = [one for one in others if "MapWorker" in one.cmdline()[0]]
         finally:
             child.kill()
         assert child.stderr
         assert len(parts()) == 4, child.stderr.read()
-    eventually(lambda: not any(map(_lives, others)), START_S)
+    assert len(workers) == 2
+    eventually(lambda: not any(map(_lives, workers)), START_S)
     before = parts()
     held_up.unlink()
     (clips / "0.wav").write_bytes((clips / "9.wav").read_bytes())
@@ -183,6 +185,8 @@ def test_killed_and_gone_on_with(
     about = pq.read_metadata(output / "part-000000.parquet").metadata[b"audiodiff"]
     assert b'"device": "cpu"' in about
     assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
+    # Ray's agents look a minute for what was killed before they end, too.
+    eventually(lambda: not any(map(_lives, others)), START_S)
 
 
 def test_what_is_wrong_is_said_before_ray_is_started(
