@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
 
 from model.captioner import CaptionerModel
 from model.checkpoint import load_encoder
@@ -114,11 +116,20 @@ class FirstLayers(WholeClips):
 
 
 class LastLayers(nn.Module):
-    """What ``WholeClips`` makes of what ``FirstLayers`` says: the encoder that may learn."""
+    """What ``WholeClips`` makes of what ``FirstLayers`` says: the encoder that may learn.
+
+    Its batch norms are part of its convolutions, so that their statistics stay those of
+    pretraining, and channels come last in memory: a step takes less than half as long.
+    """
 
     def __init__(self, network: EfficientAtNetwork) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*deepcopy([*network.features][-LEARNING:]))
+        layers = nn.Sequential(*deepcopy([*network.features][-LEARNING:])).eval()
+        for part in layers.modules():
+            if isinstance(part, nn.Sequential) and isinstance(part[0], nn.Conv2d):
+                part[0] = fuse_conv_bn_eval(part[0], cast(nn.BatchNorm2d, part[1]))
+                part[1] = nn.Identity()
+        self.layers = layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, kept: Tensor, lengths: Tensor) -> Encoded:
         """[B, T', C * M], zero beyond ``lengths`` [B] -> [B, T, D], zero beyond half of them.
@@ -130,7 +141,8 @@ class LastLayers(nn.Module):
         for length in {*lengths.tolist()}:
             alike = lengths == length
             maps = kept[alike, :length].view(-1, length, kept.shape[2] // BANDS, BANDS)
-            found = self.layers(maps.permute(0, 2, 3, 1)).mean(dim=2).transpose(1, 2)
+            maps = maps.permute(0, 2, 3, 1).contiguous(memory_format=torch.channels_last)
+            found = self.layers(maps).mean(dim=2).transpose(1, 2)
             frames[alike, : (length + 1) // 2] = _by_twos(found)
         return Encoded(frames, first(counts, frames.shape[1]))
 
