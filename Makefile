@@ -32,8 +32,9 @@ serve: $(INSTALLED) ## serve the bundled checkpoint on 127.0.0.1 (PORT=8000; MOD
 	$(if $(TCMALLOC),LD_PRELOAD=$(TCMALLOC)) $(BIN)/audiodiff serve $(if $(MODEL),--model checkpoints/$(MODEL) )--host 127.0.0.1 --port $(PORT) --log-format console
 
 # One thread each: on a busy machine, threads that wait for each other make some tests take ten times as long.
+# Three workers for two cores: tests of servers wait for much of their time.
 test: $(INSTALLED) ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(INSTALLED) ## run linters, the type checker and the tests, as CI does
 	$(BIN)/ruff check .
