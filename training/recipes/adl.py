@@ -35,6 +35,7 @@ from training.samples.frames import FrameSamples, RestSamples, without_encoder
 ALL_BUT_ENCODER = r"^captioner\.(?!encoder\.)"
 """What is trainable of a ``Captioning`` whose encoder is frozen."""
 ALL = r"^captioner\."
+"""And of one whose encoder learns, too."""
 BLOCK = r"^difference\."
 """What is trainable of a ``Rest``."""
 CHECKS = 8

@@ -124,6 +124,13 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
+def _works(process: psutil.Process) -> bool:
+    try:
+        return "MapWorker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 # -- runs -------------------------------------------------------------------------------------
 
 
@@ -159,7 +166,7 @@ def test_killed_and_gone_on_with(
         try:
             eventually(lambda: len(parts()) == 4 or child.poll() is not None, START_S)
             others = psutil.Process(child.pid).children(recursive=True)
-            workers = [one for one in others if "MapWorker" in one.cmdline()[0]]
+            workers = [one for one in others if _works(one)]
         finally:
             child.kill()
         assert child.stderr
